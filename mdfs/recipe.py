@@ -1,0 +1,381 @@
+"""Recipes: everything that decides what a corpus contains, in one TOML file.
+
+A recipe has a table for each stage. `base = "name"` takes over another recipe and changes what is said; unknown keys
+are errors that name the nearest known one. A rule's limits stand under `[rules]` by the rule's own name:
+
+    [rules]
+    han_ratio = { min = 0.6 }
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from mdfs.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Limit:
+    """The smallest and the largest value a measurement may have; none where a side is open."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is known beforehand about the inputs that `match` fits.
+
+    Attributes:
+        match: glob against `<input's base name>/<path inside it>`, as in `web/**/*.warc.gz`; `*` alone fits all.
+        name: the `source` of their documents; the input's base name where empty.
+        reader: name of a reader (`mdfs source list`); found by name and content where empty.
+        fields: for tables and JSONL: document column → the file's own column, as `text = "body"`.
+        priority: of two copies the one from the source of higher priority stays.
+    """
+
+    match: str = "*"
+    name: str = ""
+    reader: str = ""
+    fields: dict[str, str] = field(default_factory=dict)
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Limits of collection.
+
+    Attributes:
+        max_record_bytes: a longer record is quarantined (16 MiB: Common Crawl itself cuts payloads at 1 MiB).
+        max_text_chars: a longer text is quarantined.
+        part_documents, part_bytes: a part file is closed when it holds this many documents or bytes of text.
+    """
+
+    max_record_bytes: int = 16 << 20
+    max_text_chars: int = 8_000_000
+    part_documents: int = 20_000
+    part_bytes: int = 128 << 20
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Edits of the text, made before it is measured. Each is off unless the recipe says so.
+
+    Attributes:
+        unicode: control characters, byte order marks and zero-width characters go; full-width ASCII letters and
+            digits become half-width.
+        whitespace: runs of blanks become one, blank lines go, line ends are trimmed.
+        boilerplate: lines that are a copyright notice, a share bar or page navigation go.
+    """
+
+    unicode: bool = False
+    whitespace: bool = False
+    boilerplate: bool = False
+
+
+@dataclass(frozen=True)
+class MinHash:
+    """Near-duplicates by MinHash.
+
+    Attributes:
+        ngram: length of a shingle in characters; text is taken without white space and punctuation.
+        num_perm: permutations in a signature.
+        threshold: Jaccard similarity of shingle sets from which two texts are copies; verified for every pair.
+        recall: the share of pairs exactly at the threshold that the bands must propose; decides bands and rows.
+        min_shingles: shorter texts are compared exactly only.
+        seed: of the permutations.
+    """
+
+    ngram: int = 5
+    num_perm: int = 128
+    threshold: float = 0.8
+    recall: float = 0.95
+    min_shingles: int = 10
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Dedup:
+    """Which copies are looked for, and which of them stays.
+
+    Attributes:
+        prefer: signals compared in this order after the source's priority, greater is better, rounded to 2 decimals;
+            then the longer text, then the smaller doc_id stays.
+    """
+
+    url: bool = False
+    exact: bool = False
+    minhash: MinHash | None = None
+    prefer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Classify:
+    """The fine filter.
+
+    Attributes:
+        model: name of a shipped artifact or path of an artifact folder; empty: no fine filter.
+        keep: labels that stay; a document's label is its most probable one.
+        min_score: label → the probability that a kept document must at least have for it.
+    """
+
+    model: str = ""
+    keep: tuple[str, ...] = ("high",)
+    min_score: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tokenize:
+    """Token shards.
+
+    Attributes:
+        tokenizer: name of a shipped tokenizer or path of a tokenizer.json.
+        eod: the token that ends a document, as it is spelt in the tokenizer's vocabulary.
+        shard_tokens: a shard is closed when it holds this many tokens (100 M: 400 MB of uint32 before zstd).
+    """
+
+    tokenizer: str = "starter"
+    eod: str = "<|endoftext|>"
+    shard_tokens: int = 100_000_000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A resolved recipe. `folder` is where relative paths in it start; it decides nothing itself."""
+
+    name: str
+    title: str = ""
+    source: tuple[Source, ...] = ()
+    collect: Collect = field(default_factory=Collect)
+    edits: Edits = field(default_factory=Edits)
+    rules: dict[str, Limit] = field(default_factory=dict)
+    dedup: Dedup = field(default_factory=Dedup)
+    classify: Classify = field(default_factory=Classify)
+    tokenize: Tokenize = field(default_factory=Tokenize)
+    folder: str = ""
+
+    def digest(self) -> str:
+        """64 hex digits that change with anything that changes the output, models and tokenizer files included."""
+        return _sha256({stage: self.stage_digest(stage) for stage in ("collect", "rules", "dedup", "classify", "tokenize")})
+
+    def stage_digest(self, stage: str) -> str:
+        """64 hex digits over what this recipe says to one stage; what is said to others does not change them."""
+        said: dict[str, Any] = {stage: _plain(getattr(self, stage))}
+        if stage == "collect":
+            said["source"] = _plain(self.source)
+        elif stage == "rules":
+            said["edits"] = _plain(self.edits)
+        elif stage == "dedup":
+            said["priority"] = [[s.match, s.priority] for s in self.source]
+        elif stage == "classify" and self.classify.model:
+            from mdfs.classify import artifact
+
+            said[stage]["model"] = artifact.digest(self.path(self.classify.model))
+        elif stage == "tokenize":
+            from mdfs.tokenize import tokenizer
+
+            said[stage]["tokenizer"] = tokenizer.digest(self.path(self.tokenize.tokenizer))
+        return _sha256(said)
+
+    def path(self, name_or_path: str) -> str:
+        """A shipped name as it is; a path relative to the recipe's own folder made absolute."""
+        looks_like_path = "/" in name_or_path or name_or_path.startswith(".")
+        if not looks_like_path or "://" in name_or_path or not self.folder:
+            return name_or_path
+        return str(Path(self.folder) / Path(name_or_path).expanduser())
+
+    def source_of(self, place: str) -> Source:
+        """The first `[[source]]` that fits `<input's base name>/<path inside it>`, else one that says nothing."""
+        from mdfs.storage import glob_match
+
+        return next((s for s in self.source if s.match == "*" or glob_match(place, s.match)), Source())
+
+    def to_toml(self) -> str:
+        """The resolved recipe as TOML that loads to an equal recipe."""
+        data = _plain(self)
+        data.pop("folder")
+        scalars = {k: v for k, v in data.items() if not isinstance(v, dict | list)}
+        lines = [f"{key} = {_toml(value)}" for key, value in scalars.items()]
+        for entry in data["source"]:
+            lines += ["", "[[source]]", *(f"{k} = {_toml(v)}" for k, v in entry.items())]
+        for table in ("collect", "edits", "rules", "dedup", "classify", "tokenize"):
+            lines += ["", f"[{table}]", *(f"{k} = {_toml(v)}" for k, v in data[table].items() if v is not None)]
+        return "\n".join(lines) + "\n"
+
+
+def shipped() -> list[str]:
+    """Names of the recipes that come with mdfs."""
+    folder = resources.files("mdfs") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load(name_or_path: str | Path) -> Recipe:
+    """Read a recipe by the name of a shipped one or by the path of a TOML file, with its bases resolved.
+
+    Raises:
+        UsageError: no such recipe, not TOML, an unknown key, a wrong type, or a base that leads back to itself.
+    """
+    data, folder = _resolve(str(name_or_path), ())
+    loaded = from_dict(data, where=f"recipe {name_or_path}")
+    return dataclasses.replace(loaded, folder=folder)
+
+
+def from_dict(data: dict[str, Any], where: str = "recipe") -> Recipe:
+    """Check a resolved recipe's plain data and build it; errors name the key after `where`."""
+    recipe: Recipe = _build(Recipe, data, where)
+    _check_rules(recipe, where)
+    _check_values(recipe, where)
+    return recipe
+
+
+def _resolve(name: str, seen: tuple[str, ...]) -> tuple[dict[str, Any], str]:
+    text, folder, label = _read(name)
+    if label in seen:
+        raise UsageError(f"recipe {label}: `base` leads back to itself ({' → '.join([*seen, label])}); remove one")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"recipe {label}: not TOML: {error}") from None
+    data.setdefault("name", Path(name).stem)
+    base = data.pop("base", None)
+    if base is not None:
+        if not isinstance(base, str):
+            raise UsageError(f"recipe {label}: base must be the name or path of a recipe")
+        relative = str(Path(folder) / base) if base.endswith(".toml") and folder else base
+        data = _merge(_resolve(relative, (*seen, label))[0], data)
+    return data, folder
+
+
+def _read(name: str) -> tuple[str, str, str]:
+    """The text, folder and label of a recipe."""
+    if name in shipped():
+        return (resources.files("mdfs") / "recipes" / f"{name}.toml").read_text("utf-8"), "", name
+    path = Path(name).expanduser()
+    if path.is_file():
+        try:
+            return path.read_text("utf-8"), str(path.resolve().parent), str(path)
+        except UnicodeDecodeError:
+            raise UsageError(f"recipe {name}: not UTF-8; save it as UTF-8") from None
+    near = difflib.get_close_matches(name, shipped(), 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"shipped ones are {', '.join(shipped())}"
+    raise UsageError(f"recipe {name!r}: neither a shipped recipe nor a file; {hint}")
+
+
+def _merge(base: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """`change` over `base`, table by table; `false` in place of a table removes it."""
+    merged = dict(base)
+    for key, value in change.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], value)
+        elif value is False and isinstance(merged.get(key), dict):
+            del merged[key]
+        else:
+            merged[key] = value
+    return merged
+
+
+def _build(cls: type, data: Any, where: str) -> Any:
+    """An instance of the dataclass `cls` from plain data, every key and type checked."""
+    if not isinstance(data, dict):
+        raise UsageError(f"{where}: must be a table, not {data!r}")
+    hints = typing.get_type_hints(cls)
+    known = [f.name for f in dataclasses.fields(cls) if f.name != "folder"]
+    for key in data:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(known)}"
+            raise UsageError(f"{where}: unknown key {key!r}; {hint}")
+    return cls(**{key: _value(hints[key], value, f"{where}: {key}") for key, value in data.items()})
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if typing.get_origin(hint) is types.UnionType:
+        hint = next(h for h in typing.get_args(hint) if h is not type(None))
+    if dataclasses.is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, where)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise UsageError(f"{where}: must be a list, not {value!r}")
+        return tuple(_value(args[0], item, where) for item in value)
+    if origin is dict:
+        if not isinstance(value, dict):
+            raise UsageError(f"{where}: must be a table, not {value!r}")
+        return {key: _value(args[1], item, f"{where}.{key}") for key, item in value.items()}
+    wanted = (int, float) if hint is float else hint
+    if not isinstance(value, wanted) or (isinstance(value, bool) and hint is not bool):
+        raise UsageError(f"{where}: must be a {hint.__name__}, not {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{where}: must be a finite number, not {value!r}")
+    return float(value) if hint is float else value
+
+
+def _check_rules(recipe: Recipe, where: str) -> None:
+    from mdfs.rules import signals
+
+    names = signals.names()
+    for name in (*recipe.rules, *recipe.dedup.prefer):
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"did you mean {near[0]!r}?" if near else "`mdfs rule list` names them all"
+            raise UsageError(f"{where}: no measurement is called {name!r}; {hint}")
+    for name, limit in recipe.rules.items():
+        if limit.min is None and limit.max is None:
+            raise UsageError(f"{where}: rules.{name} has neither min nor max; give one or remove the line")
+
+
+def _check_values(recipe: Recipe, where: str) -> None:
+    """Numbers that would make a stage meaningless or endless."""
+    positive = {
+        "collect.max_record_bytes": recipe.collect.max_record_bytes,
+        "collect.max_text_chars": recipe.collect.max_text_chars,
+        "collect.part_documents": recipe.collect.part_documents,
+        "collect.part_bytes": recipe.collect.part_bytes,
+        "tokenize.shard_tokens": recipe.tokenize.shard_tokens,
+    }
+    if recipe.dedup.minhash is not None:
+        minhash = recipe.dedup.minhash
+        positive |= {"dedup.minhash.ngram": minhash.ngram, "dedup.minhash.num_perm": minhash.num_perm}
+        for key, share in (("threshold", minhash.threshold), ("recall", minhash.recall)):
+            if not 0 < share < 1:
+                raise UsageError(f"{where}: dedup.minhash.{key} must lie between 0 and 1, not {share}")
+    for key, number in positive.items():
+        if number < 1:
+            raise UsageError(f"{where}: {key} must be at least 1, not {number}")
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, tuples and mappings as what JSON and TOML know."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        pairs = ((f.name, _plain(getattr(value, f.name))) for f in dataclasses.fields(value))
+        return {key: item for key, item in pairs if item is not None}
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _toml(value: Any) -> str:
+    """One TOML value on one line. JSON's strings, numbers, booleans and lists are TOML's too."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{json.dumps(k, ensure_ascii=False)} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _sha256(data: Any) -> str:
+    text = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -54,7 +54,7 @@ class PartWriter:
         if "text" in self.schema.names:
             self.text_bytes += string_bytes(batch.column("text"))
         for piece in _pieces(batch):
-            size = piece.get_total_buffer_size() if batch.num_rows == piece.num_rows else piece.nbytes
+            size = piece.nbytes
             if self._pending_rows + piece.num_rows > GROUP_ROWS or self._pending_bytes + size > GROUP_BYTES:
                 self._flush()
             self._pending.append(piece)

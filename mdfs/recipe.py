@@ -167,7 +167,8 @@ class Recipe:
 
     def digest(self) -> str:
         """64 hex digits that change with anything that changes the output, models and tokenizer files included."""
-        return _sha256({stage: self.stage_digest(stage) for stage in ("collect", "rules", "dedup", "classify", "tokenize")})
+        stages = ("collect", "rules", "dedup", "classify", "tokenize")
+        return _sha256({stage: self.stage_digest(stage) for stage in stages})
 
     def stage_digest(self, stage: str) -> str:
         """64 hex digits over what this recipe says to one stage; what is said to others does not change them."""

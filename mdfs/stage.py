@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -31,13 +31,15 @@ class Unit:
         id: a file name's worth of letters, the same for the same piece whatever the order or number of others.
         data: plain data (JSON) that says what to do; with the recipe it decides the result.
         cost: bytes to go through, for planning and progress.
-        skip: places of records that killed a worker before, in order; they are quarantined and not read.
+        skip: places of records that killed a worker before; they are quarantined and not read.
+        fingerprint: set by `Run.map`; changes with anything that changes the unit's result.
     """
 
     id: str
     data: dict[str, Any] = field(default_factory=dict)
     cost: int = 0
     skip: tuple[int, ...] = ()
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,39 +93,54 @@ class Run:
         found = (file for row in self.ledger.rows(stage).values() for file in row.files if file.kind == kind)
         return sorted(found, key=lambda file: file.path)
 
-    def map(self, stage: str, work: Work, units: Iterable[Unit], folders: tuple[str, ...], *, isolated: bool = False,
-            gpu: bool = False) -> list[Row]:  # fmt: skip
+    def map(
+        self,
+        stage: str,
+        work: Work,
+        units: Iterable[Unit],
+        folders: tuple[str, ...],
+        *,
+        isolated: bool = False,
+        gpu: bool = False,
+    ) -> list[Row]:
         """Do every unit that the ledger lacks and return the rows of all, by unit.
 
         Before that, rows of units that are no more, or whose fingerprint has changed, are forgotten, and files in
-        `folders` that no row names are removed. `isolated` units run in a process of their own kind that may die
-        without the run dying (see `mdfs.pool`); `gpu` units ask the engine for a GPU where it has some.
+        `folders` that no row names are removed. `isolated` units run in a process that may die without the run dying
+        (see `mdfs.pool`); `gpu` units ask the engine for a GPU where it has some.
         """
-        wanted = {unit.id: unit for unit in units}
-        prints = {id: self._fingerprint(stage, unit) for id, unit in wanted.items()}
-        done = self.ledger.rows(stage)
-        stale = [id for id, row in done.items() if prints.get(id) != row.fingerprint]
-        self.ledger.forget(stage, stale)
-        done = {id: row for id, row in done.items() if id not in set(stale)}
+        wanted = self._fingerprinted(stage, units)
+        done = self._still_valid(stage, wanted)
         self._sweep(stage, done.values(), folders)
         todo = sorted((u for u in wanted.values() if u.id not in done), key=lambda u: (-u.cost, u.id))
         job = Job(stage, self.store, self.recipe)
-        with self.progress.stage(stage, sum(unit.cost for unit in todo), len(wanted) - len(todo)) as bar:
-            commit = Commit(work, {unit.id: prints[unit.id] for unit in todo})
-            for row in self.engine.map(commit, job, todo, isolated=isolated, gpu=gpu, bar=bar):
+        with self.progress.stage(stage, sum(unit.cost for unit in todo), len(todo), len(done)) as bar:
+            for row in self.engine.map(Commit(work), job, todo, isolated=isolated, gpu=gpu, bar=bar):
                 done[row.unit] = row
                 bar.unit_done(row)
-        return [done[id] for id in sorted(done)]
+        return [done[unit] for unit in sorted(done)]
 
-    def _fingerprint(self, stage: str, unit: Unit) -> str:
-        asked = stage.partition("-")[0]
-        return fingerprint(__version__, stage, self.recipe.stage_digest(asked), unit.id, unit.data)
+    def _fingerprinted(self, stage: str, units: Iterable[Unit]) -> dict[str, Unit]:
+        """Units by id, each with the fingerprint of its work. Sub-steps are called `<stage>-<step>`."""
+        said = self.recipe.stage_digest(stage.partition("-")[0])
+        return {
+            unit.id: replace(unit, fingerprint=fingerprint(__version__, stage, said, unit.id, unit.data))
+            for unit in units
+        }
+
+    def _still_valid(self, stage: str, wanted: dict[str, Unit]) -> dict[str, Row]:
+        """Rows of work that is done and is still the work that is wanted; the others are forgotten."""
+        rows = self.ledger.rows(stage)
+        valid = {key: row for key, row in rows.items() if key in wanted and wanted[key].fingerprint == row.fingerprint}
+        self.ledger.forget(stage, [key for key in rows if key not in valid])
+        return valid
 
     def _sweep(self, stage: str, rows: Iterable[Row], folders: tuple[str, ...]) -> None:
-        keep = {file.path for row in rows for file in row.files}
+        rows = list(rows)
+        written = {file.path for row in rows for file in row.files}
         for folder in folders:
-            self.store.sweep(folder, keep)
-        self.store.sweep(f"ledger/{stage}", {Ledger.path(stage, row.unit) for row in self.ledger.rows(stage).values()})
+            self.store.sweep(folder, written)
+        self.store.sweep(f"ledger/{stage}", {Ledger.path(stage, row.unit) for row in rows})
 
 
 @dataclass(frozen=True)
@@ -131,14 +148,19 @@ class Commit:
     """Wraps a stage's work: times it, checks its accounting, and writes its ledger row last."""
 
     work: Work
-    prints: dict[str, str]
 
     def __call__(self, job: Job, unit: Unit) -> Row:
+        """Do the unit and commit it.
+
+        Raises:
+            AssertionError: the stage lost or invented documents; a bug, never the user's fault.
+        """
         start = time.perf_counter()
         row = self.work(job, unit)
         row.seconds = round(time.perf_counter() - start, 3)
-        row.fingerprint = self.prints[unit.id]
-        if row.docs_in != row.docs_out + row.docs_dropped + row.quarantined:
-            raise AssertionError(f"{job.stage}/{unit.id}: {row.docs_in} in, but {row.docs_out} + {row.docs_dropped} + {row.quarantined}")
+        row.fingerprint = unit.fingerprint
+        out = row.docs_out + row.docs_dropped + row.quarantined
+        if row.docs_in != out:
+            raise AssertionError(f"{job.stage}/{unit.id}: {row.docs_in} documents in, {out} accounted for")
         Ledger(job.store).commit(row)
         return row

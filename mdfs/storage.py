@@ -91,7 +91,8 @@ class Store:
         try:
             return json.loads(self.read_bytes(path))
         except ValueError as error:
-            raise RunError(f"{self.uri}/{path} is not JSON ({error}); restore it or run again into a new folder") from None
+            where = f"{self.uri}/{path}"
+            raise RunError(f"{where} is not JSON ({error}); restore it or run again into a new folder") from None
 
     def list(self, folder: str) -> list[str]:
         """Paths of all files under a folder, at any depth, sorted; empty where there is no such folder."""
@@ -284,7 +285,7 @@ def find_inputs(uris: list[str]) -> list[tuple[str, str, fs.FileInfo]]:
     for uri in uris:
         matches = list(_expand(uri))
         if not matches:
-            raise UsageError(f"input {uri}: no such file, no file in the folder, or nothing fits the glob; check the path")
+            raise UsageError(f"input {uri}: no such file, no file in that folder, or nothing fits the glob; check it")
         found += matches
     return sorted(found, key=lambda item: (item[0], item[1], item[2].path))
 

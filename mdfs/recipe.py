@@ -202,10 +202,17 @@ class Recipe:
 
         return next((s for s in self.source if s.match == "*" or glob_match(place, s.match)), Source())
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data from which `from_dict` builds this recipe again, with relative paths made absolute."""
+        data: dict[str, Any] = _plain(self)
+        data.pop("folder")
+        data["classify"]["model"] = self.path(self.classify.model)
+        data["tokenize"]["tokenizer"] = self.path(self.tokenize.tokenizer)
+        return data
+
     def to_toml(self) -> str:
         """The resolved recipe as TOML that loads to an equal recipe."""
-        data = _plain(self)
-        data.pop("folder")
+        data = self.to_dict()
         scalars = {k: v for k, v in data.items() if not isinstance(v, dict | list)}
         lines = [f"{key} = {_toml(value)}" for key, value in scalars.items()]
         for entry in data["source"]:

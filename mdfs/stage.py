@@ -132,6 +132,8 @@ class Run:
         """Rows of work that is done and is still the work that is wanted; the others are forgotten."""
         rows = self.ledger.rows(stage)
         valid = {key: row for key, row in rows.items() if key in wanted and wanted[key].fingerprint == row.fingerprint}
+        if len(valid) < max(len(rows), len(wanted)):
+            self.store.delete("manifest.json")  # it would speak of files that are about to change
         self.ledger.forget(stage, [key for key in rows if key not in valid])
         return valid
 

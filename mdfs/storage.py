@@ -7,6 +7,7 @@ file that is there is whole.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import json
@@ -150,6 +151,33 @@ class Store:
             if path not in keep:
                 self.delete(path)
 
+    def sweep_temporary(self) -> None:
+        """Remove the files that a killed run had begun and not put in place."""
+        if self.is_local:
+            for path in self.list(""):
+                if posixpath.basename(path).startswith(TEMPORARY):
+                    self.delete(path)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of a local folder meanwhile; the lock goes with the process, however it ends.
+
+        Raises:
+            UsageError: another run is at work there.
+        """
+        if not self.is_local:
+            yield
+            return
+        path = self.full("ledger/lock")
+        os.makedirs(posixpath.dirname(path), exist_ok=True)
+        with open(path, "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                hint = "wait for it or choose another --output"
+                raise UsageError(f"{self.uri}: another run is writing there; {hint}") from None
+            yield
+
 
 class Sink:
     """A file in the making: counts and hashes what goes through. Parquet and JSON writers write into it."""
@@ -214,6 +242,7 @@ class InputFile:
         source: name of its documents' source.
         path: its path relative to the input that named it (the file's own name where the input is the file).
         size: bytes. `stamp`: changes when the file is replaced (modification time in ns; never part of any output).
+        input: base name of the input that named it; recipes match `<input>/<path>`.
     """
 
     uri: str
@@ -221,6 +250,7 @@ class InputFile:
     path: str
     size: int
     stamp: int
+    input: str
 
 
 def locate(uri: str) -> tuple[fs.FileSystem, str]:
@@ -273,35 +303,36 @@ def base_name(uri: str) -> str:
     return name
 
 
-def find_inputs(uris: list[str]) -> list[tuple[str, str, fs.FileInfo]]:
-    """All files that inputs mean, as (name of the input, path inside it, file information), sorted.
+def find_inputs(uris: list[str]) -> list[tuple[str, str, str, fs.FileInfo]]:
+    """All files that inputs mean, as (URI, base name of the input, path inside it, file information), sorted.
 
     An input is a file, a folder (all files in it, hidden ones left out) or a glob.
 
     Raises:
         UsageError: an input that means no file.
     """
-    found: list[tuple[str, str, fs.FileInfo]] = []
+    found: list[tuple[str, str, str, fs.FileInfo]] = []
     for uri in uris:
         matches = list(_expand(uri))
         if not matches:
             raise UsageError(f"input {uri}: no such file, no file in that folder, or nothing fits the glob; check it")
         found += matches
-    return sorted(found, key=lambda item: (item[0], item[1], item[2].path))
+    return sorted(found, key=lambda item: item[:3])
 
 
-def _expand(uri: str) -> Iterator[tuple[str, str, fs.FileInfo]]:
+def _expand(uri: str) -> Iterator[tuple[str, str, str, fs.FileInfo]]:
     filesystem, path = locate(uri)
+    scheme = uri[: uri.index("://") + 3] if "://" in uri else ""
     info = filesystem.get_file_info(path)
     if info.type == fs.FileType.File:
-        yield base_name(path), posixpath.basename(path), info
+        yield scheme + info.path, base_name(path), posixpath.basename(path), info
     elif info.type == fs.FileType.Directory:
-        yield from ((base_name(path), inside, item) for inside, item in _files(filesystem, path))
+        yield from ((scheme + item.path, base_name(path), inside, item) for inside, item in _files(filesystem, path))
     elif re.search(r"[*?\[]", path):
         root = re.split(r"[*?\[]", path, maxsplit=1)[0].rpartition("/")[0]
         for inside, item in _files(filesystem, root):
             if glob_match(item.path, path):
-                yield base_name(root), inside, item
+                yield scheme + item.path, base_name(root), inside, item
 
 
 def _files(filesystem: fs.FileSystem, root: str) -> Iterator[tuple[str, fs.FileInfo]]:

@@ -1,0 +1,120 @@
+"""The straight line: the stages in their order, and a run through them.
+
+uri ─ collect ─ rules ─ dedup ─ classify ─ tokenize ─ manifest ─ loader
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import mdfs.classify.stage
+import mdfs.collect.stage
+import mdfs.dedup.stage
+import mdfs.rules.stage
+import mdfs.tokenize.stage
+from mdfs import __version__, engine, manifest, report
+from mdfs.errors import UsageError
+from mdfs.progress import Progress
+from mdfs.recipe import Recipe, from_dict
+from mdfs.stage import Run, Stage
+from mdfs.storage import InputFile, Store, find_inputs
+
+STAGES: tuple[Stage, ...] = (
+    mdfs.collect.stage.STAGE,
+    mdfs.rules.stage.STAGE,
+    mdfs.dedup.stage.STAGE,
+    mdfs.classify.stage.STAGE,
+    mdfs.tokenize.stage.STAGE,
+)
+
+#: Where a run's folder says by which recipe it is made, for commands that look at it later.
+ABOUT = "ledger/run.json"
+
+
+def names() -> tuple[str, ...]:
+    """Names of the stages, in order."""
+    return tuple(stage.name for stage in STAGES)
+
+
+def through(run: Run, until: str | None = None) -> None:
+    """Do all stages, or those up to `until`; then, after the last one, manifest and report.
+
+    Raises:
+        UsageError: no stage is called `until`.
+        RunError: a stage failed; the same call goes on from there.
+    """
+    last = _index(until) if until else len(STAGES) - 1
+    _begin(run)
+    for stage in STAGES[: last + 1]:
+        stage.run(run)
+    _finish(run, complete=last == len(STAGES) - 1)
+
+
+def only(run: Run, name: str) -> None:
+    """Do one stage over what the stage before left.
+
+    Raises:
+        UsageError: the stage before has left nothing.
+    """
+    index = _index(name)
+    if index and not run.ledger.rows(STAGES[index - 1].name):
+        before = STAGES[index - 1].name
+        raise UsageError(f"{run.store.uri}: nothing to do for {name}: run `mdfs {before}` first with the same --output")
+    _begin(run)
+    STAGES[index].run(run)
+    _finish(run, complete=index == len(STAGES) - 1)
+
+
+@contextlib.contextmanager
+def opened(
+    recipe: Recipe, output: str, inputs: list[str], *, engine_name: str = "local", workers: int = 0,
+    progress: Progress | None = None,
+) -> Iterator[Run]:  # fmt: skip
+    """A run over `output`, alone there, with its engine started when needed and given back at the end."""
+    files = input_files(inputs, recipe)
+    store = Store(output)
+    with contextlib.closing(engine.create(engine_name, workers)) as worker, store.locked():
+        yield Run(store, recipe, worker, progress or Progress(quiet=True), files)
+
+
+def input_files(uris: list[str], recipe: Recipe) -> list[InputFile]:
+    """The files that inputs mean, with the source that the recipe or the input's name gives them."""
+    found = []
+    for uri, name, path, info in find_inputs(uris):
+        said = recipe.source_of(f"{name}/{path}")
+        found.append(InputFile(uri, said.name or name, path, info.size, info.mtime_ns or 0, name))
+    return found
+
+
+def recipe_of(store: Store) -> Recipe:
+    """The recipe by which a run's folder was made.
+
+    Raises:
+        UsageError: the folder is no run's folder.
+    """
+    if not store.exists(ABOUT):
+        raise UsageError(f"{store.uri}: no run has written there; check the path")
+    said = store.read_json(ABOUT)
+    return from_dict(said["recipe"], where=f"{store.uri}/{ABOUT}")
+
+
+def _begin(run: Run) -> None:
+    run.store.sweep_temporary()
+    about = {"mdfs_version": __version__, "recipe": run.recipe.to_dict()}
+    if not run.store.exists(ABOUT) or run.store.read_json(ABOUT) != about:
+        run.store.delete("manifest.json")
+        run.store.write_json(ABOUT, about)
+
+
+def _finish(run: Run, *, complete: bool) -> None:
+    """The report, and behind a complete corpus the manifest, last of all."""
+    report.write(run.store)
+    if complete:
+        manifest.write(run)
+
+
+def _index(name: str) -> int:
+    if name not in names():
+        raise UsageError(f"no stage is called {name!r}; stages are {', '.join(names())}")
+    return names().index(name)

@@ -1,0 +1,302 @@
+"""The `mdfs` command. Imports inside the commands keep `mdfs --help` quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from mdfs import __version__
+from mdfs.errors import MdfsError, UsageError
+
+Command = Callable[..., Any]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and end the process: 0, 2 for bad usage or input, 1 for a failed run, 130 if interrupted."""
+    try:
+        cli.main(arguments, prog_name="mdfs", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.UsageError as error:
+        context = error.ctx.command_path if error.ctx else "mdfs"
+        _fail(f"{' '.join(error.format_message().split())} See `{context} --help`.", 2)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except MdfsError as error:
+        _fail(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted; the same command goes on from here", 130)
+    sys.exit(0)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo(f"mdfs: {message}", err=True)
+    sys.exit(status)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(__version__, prog_name="mdfs")
+def cli() -> None:
+    """Turn raw web archives, news, encyclopedias and books into token shards for training a language model.
+
+    \b
+    Example:
+      mdfs run --recipe yuan1 --input crawl/ --input news.dat --output out/
+    """
+
+
+def run_options(*, with_inputs: bool) -> Callable[[Command], Command]:
+    """The options that `run` and the single stages share."""
+    options = [
+        click.option("--recipe", "-r", default="yuan1", show_default=True, help="Name or path of a recipe."),
+        click.option("--output", "-o", required=True, help="Folder of the run: a path or URI."),
+        click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True,
+                     help="local: processes and Sail on this machine; spark: the session of spark-submit."),
+        click.option("--workers", type=click.IntRange(min=1), help="Processes of the local engine. [default: all cores]"),
+        click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
+        click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
+    ]  # fmt: skip
+    if with_inputs:
+        options.insert(1, click.option("--input", "-i", "inputs", multiple=True, required=True,
+                                       help="File, folder or glob; path or URI. May be given again."))  # fmt: skip
+
+    def decorate(function: Command) -> Command:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+@cli.command("run")
+@run_options(with_inputs=True)
+@click.option("--until", help="Stop after this stage: collect, rules, dedup, classify or tokenize.")
+def run_command(until: str | None, **options: Any) -> None:
+    """Do everything: collect, rules, dedup, classify, tokenize, manifest and report.
+
+    Started again in the same folder it does what is missing and nothing else.
+
+    \b
+    Example:
+      mdfs run --recipe yuan1 --input 'crawl/**/*.warc.gz' --output out/
+    """
+    from mdfs import pipeline
+
+    _do(lambda run: pipeline.through(run, until), **options)
+
+
+def _stage_command(name: str, text: str, *, with_inputs: bool = False) -> None:
+    """Register the command of one stage."""
+
+    def command(**options: Any) -> None:
+        from mdfs import pipeline
+
+        _do(lambda run: pipeline.only(run, name), **options)
+
+    inputs = "--input crawl/ " if with_inputs else ""
+    command.__doc__ = f"{text}\n\n    \b\n    Example:\n      mdfs {name} --recipe yuan1 {inputs}--output out/\n"
+    cli.command(name)(run_options(with_inputs=with_inputs)(command))
+
+
+_stage_command("collect", "Read archives, dumps and tables into documents.", with_inputs=True)
+_stage_command("rules", "Edit and measure every document and drop those that break a limit.")
+_stage_command("dedup", "Find copies: same URL, same text, nearly the same text.")
+_stage_command("classify", "Tell high quality, low quality and advertising apart and keep what the recipe keeps.")
+_stage_command("tokenize", "Write token shards and the manifest.")
+
+
+def _do(work: Callable[[Any], None], *, recipe: str, output: str, engine: str, workers: int | None, quiet: bool,
+        as_json: bool, inputs: tuple[str, ...] = ()) -> None:  # fmt: skip
+    from mdfs import pipeline
+    from mdfs import recipe as recipes
+    from mdfs.progress import Progress
+
+    start = time.monotonic()
+    progress = Progress(quiet=quiet or as_json)
+    opened = pipeline.opened(
+        recipes.load(recipe), output, list(inputs), engine_name=engine, workers=workers or 0, progress=progress
+    )
+    with opened as run:
+        work(run)
+        _tell(run.store, time.monotonic() - start, quiet=quiet, as_json=as_json)
+
+
+def _tell(store: Any, seconds: float, *, quiet: bool, as_json: bool) -> None:
+    """The funnel, and where things lie."""
+    from mdfs.funnel import funnel, render
+
+    rows = funnel(store)
+    found = {name: f"{store.uri}/{name}" for name in ("manifest.json", "report.html") if store.exists(name)}
+    totals = store.read_json("manifest.json")["totals"] if "manifest.json" in found else None
+    if as_json:
+        stages = [row.to_dict() for row in rows]
+        result = {"output": store.uri, "seconds": round(seconds, 2), "stages": stages, "totals": totals, **found}
+        click.echo(json.dumps(result, ensure_ascii=False))
+    elif not quiet:
+        click.echo("\n" + render(rows) + "\n")
+        if totals:
+            click.echo(f"{totals['docs']:,} documents, {totals['tokens']:,} tokens in {seconds:.1f} s")
+            click.echo(f"shards    {store.uri}/shards")
+        for name, path in found.items():
+            click.echo(f"{name.partition('.')[0]:<9} {path}")
+
+
+@cli.command("verify")
+@click.argument("out")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def verify_command(out: str, as_json: bool) -> None:
+    """Check every digest, count and the accounting of a finished run; status 1 and one line for all that is off.
+
+    \b
+    Example:
+      mdfs verify out/
+    """
+    from mdfs.storage import Store
+    from mdfs.verify import verify
+
+    problems = verify(Store(out))
+    if as_json:
+        click.echo(json.dumps({"ok": not problems, "problems": problems}, ensure_ascii=False))
+    else:
+        click.echo("\n".join(problems) if problems else "all digests, counts and the accounting are right")
+    if problems:
+        sys.exit(1)
+
+
+@cli.command("why")
+@click.argument("out")
+@click.argument("document")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def why_command(out: str, document: str, as_json: bool) -> None:
+    """Say what happened to a document, given by its doc_id or URL, at every stage.
+
+    \b
+    Example:
+      mdfs why out/ http://news.example.cn/2021/05/a1.html
+    """
+    from mdfs.report import why
+    from mdfs.storage import Store
+
+    found = why.explain(Store(out), document)
+    click.echo(json.dumps(found, ensure_ascii=False, default=str) if as_json else why.render(found))
+
+
+@cli.command("report")
+@click.argument("out")
+def report_command(out: str) -> None:
+    """Write report.html anew from what a run has left.
+
+    \b
+    Example:
+      mdfs report out/
+    """
+    from mdfs import pipeline, report
+    from mdfs.storage import Store
+
+    store = Store(out)
+    pipeline.recipe_of(store)
+    click.echo(f"{store.uri}/{report.write(store)}")
+
+
+@cli.group("recipe")
+def recipe_group() -> None:
+    """List, show and check recipes."""
+
+
+@recipe_group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON list.")
+def recipe_list(as_json: bool) -> None:
+    """List the recipes that come with mdfs.
+
+    \b
+    Example:
+      mdfs recipe list
+    """
+    from mdfs import recipe as recipes
+
+    found = [{"name": name, "title": recipes.load(name).title} for name in recipes.shipped()]
+    _table(found, as_json)
+
+
+@recipe_group.command("show")
+@click.argument("name_or_path")
+def recipe_show(name_or_path: str) -> None:
+    """Print a recipe with its bases resolved, every default filled in, as TOML.
+
+    \b
+    Example:
+      mdfs recipe show yuan1 > mine.toml
+    """
+    from mdfs import recipe as recipes
+
+    click.echo(recipes.load(name_or_path).to_toml(), nl=False)
+
+
+@recipe_group.command("check")
+@click.argument("name_or_path")
+def recipe_check(name_or_path: str) -> None:
+    """Check a recipe: its keys, its measurements, its model and its tokenizer; prints its digest.
+
+    \b
+    Example:
+      mdfs recipe check mine.toml
+    """
+    from mdfs import recipe as recipes
+
+    click.echo(f"{name_or_path}: good, digest {recipes.load(name_or_path).digest()}")
+
+
+@cli.group("source")
+def source_group() -> None:
+    """What mdfs can read."""
+
+
+@source_group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON list.")
+def source_list(as_json: bool) -> None:
+    """List the readers: what each reads, by which names, and an example.
+
+    \b
+    Example:
+      mdfs source list
+    """
+    from mdfs.collect import readers
+
+    _table(readers.describe(), as_json)
+
+
+@cli.group("rule")
+def rule_group() -> None:
+    """What mdfs measures."""
+
+
+@rule_group.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON list.")
+def rule_list(as_json: bool) -> None:
+    """List the measurements that a recipe may set limits on.
+
+    \b
+    Example:
+      mdfs rule list
+    """
+    from mdfs.rules import signals
+
+    _table(signals.describe(), as_json)
+
+
+def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
+    """Rows of equal keys: the first column aligned, the others under it."""
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    if not rows:
+        raise UsageError("nothing to list")
+    for row in rows:
+        name, *rest = (str(value) for value in row.values())
+        click.echo(f"{name:<24} " + ("\n" + " " * 25).join(" ".join(line.split()) for line in rest if line))

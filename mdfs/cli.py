@@ -54,11 +54,11 @@ def cli() -> None:
 def run_options(*, with_inputs: bool) -> Callable[[Command], Command]:
     """The options that `run` and the single stages share."""
     options = [
-        click.option("--recipe", "-r", default="yuan1", show_default=True, help="Name or path of a recipe."),
+        click.option("--recipe", "-r", help="Name or path of a recipe. [default: the folder's own, else yuan1]"),
         click.option("--output", "-o", required=True, help="Folder of the run: a path or URI."),
         click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True,
                      help="local: processes and Sail on this machine; spark: the session of spark-submit."),
-        click.option("--workers", type=click.IntRange(min=1), help="Processes of the local engine. [default: all cores]"),
+        click.option("--workers", type=click.IntRange(min=1), help="Local processes. [default: all cores]"),
         click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
     ]  # fmt: skip
@@ -111,17 +111,17 @@ _stage_command("classify", "Tell high quality, low quality and advertising apart
 _stage_command("tokenize", "Write token shards and the manifest.")
 
 
-def _do(work: Callable[[Any], None], *, recipe: str, output: str, engine: str, workers: int | None, quiet: bool,
+def _do(work: Callable[[Any], None], *, recipe: str | None, output: str, engine: str, workers: int | None, quiet: bool,
         as_json: bool, inputs: tuple[str, ...] = ()) -> None:  # fmt: skip
     from mdfs import pipeline
     from mdfs import recipe as recipes
     from mdfs.progress import Progress
+    from mdfs.storage import Store
 
     start = time.monotonic()
     progress = Progress(quiet=quiet or as_json)
-    opened = pipeline.opened(
-        recipes.load(recipe), output, list(inputs), engine_name=engine, workers=workers or 0, progress=progress
-    )
+    chosen = recipes.load(recipe) if recipe else pipeline.recipe_of(Store(output), otherwise="yuan1")
+    opened = pipeline.opened(chosen, output, list(inputs), engine_name=engine, workers=workers or 0, progress=progress)
     with opened as run:
         work(run)
         _tell(run.store, time.monotonic() - start, quiet=quiet, as_json=as_json)

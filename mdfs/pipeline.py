@@ -16,7 +16,7 @@ import mdfs.tokenize.stage
 from mdfs import __version__, engine, manifest, report
 from mdfs.errors import UsageError
 from mdfs.progress import Progress
-from mdfs.recipe import Recipe, from_dict
+from mdfs.recipe import Recipe, from_dict, load
 from mdfs.stage import Run, Stage
 from mdfs.storage import InputFile, Store, find_inputs
 
@@ -87,13 +87,15 @@ def input_files(uris: list[str], recipe: Recipe) -> list[InputFile]:
     return found
 
 
-def recipe_of(store: Store) -> Recipe:
-    """The recipe by which a run's folder was made.
+def recipe_of(store: Store, otherwise: str = "") -> Recipe:
+    """The recipe by which a run's folder was made; where no run has written yet, the one called `otherwise`.
 
     Raises:
-        UsageError: the folder is no run's folder.
+        UsageError: the folder is no run's folder and `otherwise` is empty.
     """
     if not store.exists(ABOUT):
+        if otherwise:
+            return load(otherwise)
         raise UsageError(f"{store.uri}: no run has written there; check the path")
     said = store.read_json(ABOUT)
     return from_dict(said["recipe"], where=f"{store.uri}/{ABOUT}")

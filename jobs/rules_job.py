@@ -1,0 +1,8 @@
+"""The rules stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/rules_job.py --output s3://bucket/out ..."""
+
+import sys
+
+from mdfs.cli import main
+
+if __name__ == "__main__":
+    main(["rules", "--engine", "spark", *sys.argv[1:]])

@@ -3,6 +3,7 @@
 Prints what is off and exits with 1.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,6 +30,7 @@ def expected() -> set[str]:
 
 def main() -> int:
     """Build and compare."""
+    shutil.rmtree(ROOT / "build", ignore_errors=True)  # files of an earlier build would be packed again
     with tempfile.TemporaryDirectory() as folder:
         subprocess.run(
             [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, str(ROOT)], check=True

@@ -1,0 +1,32 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CORPUS = Path(__file__).parent / "sample" / "corpus"
+
+
+def mdfs(*arguments: str | Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own, as a user does."""
+    command = [sys.executable, "-m", "mdfs", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout)
+
+
+def run_sample(output: Path, *more: str | Path, recipe: str = "yuan1") -> subprocess.CompletedProcess[str]:
+    """`mdfs run` over the sample corpus into `output`."""
+    inputs = [argument for path in sorted(CORPUS.iterdir()) for argument in ("--input", path)]
+    return mdfs("run", "--recipe", recipe, "--output", output, *inputs, *more)
+
+
+@pytest.fixture(scope="session")
+def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished yuan1 run over the sample. Shared: look, do not change (copy it to change it)."""
+    output = tmp_path_factory.mktemp("sample") / "out"
+    finished = run_sample(output)
+    assert finished.returncode == 0, finished.stderr
+    return output

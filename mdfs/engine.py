@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import pickle
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
@@ -182,6 +183,7 @@ def _with_settings(builder: Any) -> Any:
         return builder
     if "PYSPARK_GATEWAY_PORT" in os.environ:  # under spark-submit
         return builder
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else executors take the first python3 on the PATH
     cores = available_cores()
     return (
         builder.master(os.environ.get("MASTER", f"local[{cores}]"))

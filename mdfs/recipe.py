@@ -180,9 +180,9 @@ class Recipe:
         elif stage == "dedup":
             said["priority"] = [[s.match, s.priority] for s in self.source]
         elif stage == "classify" and self.classify.model:
-            from mdfs.classify import artifact
+            from mdfs import classify
 
-            said[stage]["model"] = artifact.digest(self.path(self.classify.model))
+            said[stage]["model"] = classify.read_card(classify.locate(self.path(self.classify.model))).digest
         elif stage == "tokenize":
             from mdfs.tokenize import tokenizer
 

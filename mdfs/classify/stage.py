@@ -77,8 +77,9 @@ def annotate(batch: pa.RecordBatch, recipe: Recipe) -> pa.RecordBatch:
     """
     options = recipe.classify
     if options.model and batch.num_rows:
-        decided = _model(recipe.path(options.model)).decide(batch.column("text"))
-        scores = np.asarray(decided.scores, np.float32)
+        model, order = _model(recipe.path(options.model))
+        decided = model.decide(batch.column("text"))
+        scores = np.ascontiguousarray(decided.scores[:, order], np.float32)
         added = _columns(scores, list(decided.decided_by))
         reasons = [drop_reasons(row, options) for row in scores]
     else:
@@ -102,13 +103,13 @@ def drop_reasons(scores: np.ndarray, options: Classify) -> list[str]:
 
 
 @functools.lru_cache(maxsize=2)
-def _model(artifact: str) -> classify.Classifier:
-    """The model, loaded once a worker, its columns in the order of `LABELS`."""
+def _model(artifact: str) -> tuple[classify.Classifier, list[int]]:
+    """The model, loaded once a worker, and where each of `LABELS` stands among its columns."""
     model = classify.load(artifact)
-    if tuple(model.labels) != LABELS:
+    if sorted(model.labels) != sorted(LABELS):
         has, wanted = ", ".join(model.labels), ", ".join(LABELS)
-        raise UsageError(f"model {artifact}: its labels are {has}; the pipeline needs {wanted}, in this order")
-    return model
+        raise UsageError(f"model {artifact}: its labels are {has}; the fine filter needs {wanted}")
+    return model, [model.labels.index(label) for label in LABELS]
 
 
 def _columns(scores: np.ndarray, decided_by: list[str]) -> list[pa.Array]:

@@ -124,7 +124,9 @@ def load(name_or_path: str, eod: str) -> Tokenizer:
     if eod_id is None:
         specials = [t["content"] for t in spec.get("added_tokens") or [] if t.get("special")]
         known = ", ".join(specials[:8]) or "none"
-        raise UsageError(f"tokenizer {name_or_path}: no token {eod!r} to end documents with; its control tokens: {known}")
+        raise UsageError(
+            f"tokenizer {name_or_path}: no token {eod!r} to end documents with; its control tokens: {known}"
+        )
     guarded = _guard(engine, spec, eod)
     return Tokenizer(
         name=_label(name_or_path),

@@ -41,7 +41,7 @@ def keys(texts: pa.Array) -> NDArray[np.int64]:
     for start, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
         count = _fold(data, start, end, WORD, scratch)
         content, kind = (scratch[:count], _WORDS) if count else (data[start:end], _BYTES)
-        digests += hashlib.blake2b(content, digest_size=16, person=kind).digest()
+        digests += hashlib.blake2b(content.data, digest_size=16, person=kind).digest()
     return np.frombuffer(bytes(digests), "<i8").astype(np.int64).reshape(-1, 2)
 
 

@@ -6,8 +6,8 @@ out; a text with fewer word characters has one shingle, the whole; a text with n
 
 A signature is that of `datasketch.MinHash(scheme="affine32")`, value for value: the hash goes through MurmurHash3's
 finalizer, then `a * hash + b` modulo 2^32 for every permutation, of which the smallest value is kept. Minima do not
-change with repeated shingles, so they are not removed first: with 128 permutations the sort that finds them took as
-long as a third of the permutations, and 3% of shingles in Chinese web text repeat.
+change with repeated shingles, so these stay in: 2 to 9% of the shingles of Chinese texts repeat, and sorting 13 MB of
+text's shingles to find them took 0.56 s where the whole signatures take 0.12 s.
 """
 
 from __future__ import annotations
@@ -86,9 +86,7 @@ def signatures(texts: pa.Array, *, ngram: int, num_perm: int, seed: int) -> NDAr
     return sketches(texts, ngram=ngram, num_perm=num_perm, seed=seed)[0]
 
 
-def sketches(
-    texts: pa.Array, *, ngram: int, num_perm: int, seed: int
-) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+def sketches(texts: pa.Array, *, ngram: int, num_perm: int, seed: int) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
     """`signatures`, and int64[n_texts]: how many shingles each text has, repeated ones counted."""
     data, offsets = buffers(texts)
     _at_least_one("ngram", ngram)

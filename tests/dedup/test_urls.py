@@ -10,9 +10,8 @@ SAME = {
     "http://example.com/": [
         "HTTP://EXAMPLE.com", "http://example.com:80/", "http://example.com/#top", " http://example.com/?\n",
         "http://example.com./", "http://example.com/?utm_source=a&UTM_medium=b", "http://example.com/a/..",
-        "http://example.com:/", "http://example.com/?from=timeline&isappinstalled=0", "http://example.com/.",
-        "http:\\\\example.com\\" .replace("\\\\", "//"),
-    ],
+        "http://example.com\\", "http://example.com:/", "http://example.com/?from=timeline&isappinstalled=0", "http://example.com/.",
+            ],
     "https://www.example.com/a/b?x=1&y=2": [
         "https://www.example.com:443/a/b?x=1&y=2", "https://www.example.com/a/./c/../b?x=1&y=2",
         "https://www.example.com/a/b?x=1&spm=a2.b3&y=2", "https://www.example.com/a/b?PHPSESSID=09af&x=1&y=2&",
@@ -50,7 +49,9 @@ def test_what_may_be_two_pages_stays_two(one, other):
     assert canonical(one) != canonical(other)
 
 
-@pytest.mark.parametrize("url", ["", "a.cn/x", "urn:uuid:1", "file:///x", "http://", "http:///x", "mailto:a@b", "http://."])
+@pytest.mark.parametrize(
+    "url", ["", "a.cn/x", "urn:uuid:1", "file:///x", "http://", "http:///x", "mailto:a@b", "http://."]
+)
 def test_no_address_of_a_page_is_empty(url):
     assert canonical(url) == ""
 
@@ -58,8 +59,9 @@ def test_no_address_of_a_page_is_empty(url):
 PIECES = st.lists(
     st.one_of(
         st.sampled_from(
-            ["/", "//", "..", ".", ";jsessionid=", "?", "&", "=", "#", "%", "%2", "%41", "%25", "@", ":", ":80", "[", "]",
-             "utm_x=1", "from=qq", "(S(", "))", "中", "／", "℀", "。", "ß", "\\", "\ud800", "\x00", "xn--", "a", "S" * 24]
+            ["/", "//", "..", ".", ";jsessionid=", "?", "&", "=", "#", "%", "%2", "%41", "%25", "@", ":", ":80", "[",
+             "]", "utm_x=1", "from=qq", "(S(", "))", "中", "／", "℀", "。", "ß", "\\", "\ud800", "\x00", "xn--", "a",
+             "S" * 24]
         ),
         st.text(max_size=4),
     ),

@@ -1,0 +1,58 @@
+"""Fifth step, on the session: the best copy of each component stays; all others are removed in its favour."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mdfs.dedup import components, pairs
+from mdfs.dedup.keys import prefer_columns
+from mdfs.stage import Run
+
+#: Removed documents, one folder for each part they lie in: node, doc_id, keeper, duplicate_of, kind and similarity.
+REMOVED = "dedup/work/removed"
+
+
+def write(run: Run, keys: str, verified: str | None) -> None:
+    """Write `REMOVED` from the components, the keys files and the files of verified pairs, if there are any.
+
+    The similarity of a removed text to its keeper is null where that very pair was not verified: in a chain of copies
+    the ends were never compared.
+    """
+    session, store = run.engine.session(), run.store
+    members = session.read.parquet(store.spark_uri(components.FOLDER))
+    removed = _removed(run, session.read.parquet(store.spark_uri(keys)).join(members, "node"))
+    if verified is None:
+        removed = removed.withColumn("similarity", run.engine.functions().lit(None).cast("double"))
+    else:
+        similar = session.read.parquet(store.spark_uri(verified))
+        removed = removed.join(similar, ["a", "b"], "left")
+    columns = removed.select("node", "doc_id", "keeper", "duplicate_of", "kind", "similarity")
+    pairs.by_part(run, columns, "node", REMOVED)
+
+
+def _removed(run: Run, members: Any) -> Any:
+    """Every member but the best, with the best's node and doc_id, and the kind of copy it is of that one."""
+    F, W = run.engine.functions(), run.engine.window()
+    order = [
+        F.col("priority").desc(),
+        *(F.col(name).desc_nulls_last() for name in prefer_columns(run.recipe.dedup)),
+        F.col("length").desc(),
+        F.col("doc_id").asc(),
+    ]
+    best = W.partitionBy("root").orderBy(*order)
+    names = {"node": "keeper", "doc_id": "duplicate_of", **{name: f"kept_{name}" for name in _KEYS}}
+    chosen = [F.first(name).over(best).alias(alias) for name, alias in names.items()]
+    rows = members.select("node", "doc_id", *_KEYS, *chosen).where("node <> keeper")
+    kind = F.when(_equal(run, "url"), "url").when(_equal(run, "exact"), "exact").otherwise("minhash")
+    ends = {"a": F.least("node", "keeper"), "b": F.greatest("node", "keeper")}
+    return rows.withColumns({"kind": kind, **ends})
+
+
+_KEYS = ("url_1", "url_2", "exact_1", "exact_2")
+
+
+def _equal(run: Run, key: str) -> Any:
+    """Whether a row and its keeper have one key; null, which counts as no, where one has none."""
+    F = run.engine.functions()
+    halves = [F.col(f"{key}_{half}") == F.col(f"kept_{key}_{half}") for half in (1, 2)]
+    return halves[0] & halves[1]

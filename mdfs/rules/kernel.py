@@ -19,15 +19,15 @@ COUNTERS = (
     "whitespace", "han", "kana", "hangul", "latin", "digit", "other", "mark",
     "cjk_punctuation", "ascii_punctuation", "symbol", "emoji", "broken",
     "chars", "units", "latin_words", "code_marks", "stop_chars", "classical_chars", "mojibake",
-    "lines", "short_lines", "end_mark_chars", "max_line", "duplicate_lines", "duplicate_line_chars",
+    "lines", "short_lines", "end_mark_chars", "prose_chars", "max_line", "duplicate_lines", "duplicate_line_chars",
     "bullet_lines", "ellipsis_lines", "sentences", "unique_chars", "entropy_sum",
     "top_2gram", "top_4gram", "duplicate_8gram", "duplicate_16gram", "urls", "phones",
     "advertising", "gambling", "adult", "medical", "contact",
 )  # fmt: skip
 (CHARS, UNITS, LATIN_WORDS, CODE_MARKS, STOP_CHARS, CLASSICAL_CHARS, MOJIBAKE,
- LINES, SHORT_LINES, END_MARK_CHARS, MAX_LINE, DUPLICATE_LINES, DUPLICATE_LINE_CHARS,
+ LINES, SHORT_LINES, END_MARK_CHARS, PROSE_CHARS, MAX_LINE, DUPLICATE_LINES, DUPLICATE_LINE_CHARS,
  BULLET_LINES, ELLIPSIS_LINES, SENTENCES, UNIQUE_CHARS, ENTROPY_SUM,
- TOP_2, TOP_4, DUPLICATE_8, DUPLICATE_16, URLS, PHONES, PHRASES) = range(13, 38)  # fmt: skip
+ TOP_2, TOP_4, DUPLICATE_8, DUPLICATE_16, URLS, PHONES, PHRASES) = range(13, 39)  # fmt: skip
 
 #: Reading units that repetition is looked for in at once: 16,384 Chinese characters are 48 kB; the tables fit the L2 cache.
 WINDOW = 16_384
@@ -35,6 +35,8 @@ WINDOW = 16_384
 SLOTS = 2 * WINDOW
 #: A line with fewer characters is short: a menu entry or a heading, hardly a sentence.
 SHORT_LINE = 12
+#: A line with as many characters is running text even without an end mark: books are often wrapped at 60 or so.
+LONG_LINE = 40
 #: Occurrences up to which c·log2(c) stands in a table, in millionths of a bit.
 LOGS = 1 << 16
 
@@ -187,6 +189,8 @@ def _line(row: Any, chars: int, ends: bool, dots: bool, key: Any, seen: Any, sta
     row[ELLIPSIS_LINES] += dots
     if ends:
         row[END_MARK_CHARS] += chars
+    if ends or chars >= LONG_LINE:
+        row[PROSE_CHARS] += chars
     if state[0] == WINDOW:
         seen[:] = _U0
         state[0] = 0

@@ -131,9 +131,9 @@ def max_line_chars(m: Measured) -> Values:
 
 
 @ratio
-def mean_sentence_chars(m: Measured) -> Values:
-    """Characters a sentence; null where no sentence ends."""
-    return m.share("chars", "sentences")
+def sentences_per_kchar(m: Measured) -> Values:
+    """Sentence ends (see `sentences`) per 1,000 characters; null without characters. Chinese prose has 10 to 60."""
+    return m.share("sentences", "chars", 1000.0)
 
 
 @ratio
@@ -259,9 +259,18 @@ def end_mark_ratio(m: Measured) -> Values:
 
 
 @ratio
+def prose_line_ratio(m: Measured) -> Values:
+    """Characters in lines that end with an end mark or have 40 characters or more, 0 to 1; null without characters.
+
+    Low in lists of links, goods and headings; unlike `end_mark_ratio` it stays high where running text is wrapped.
+    """
+    return m.share("prose_chars", "chars")
+
+
+@ratio
 def short_line_ratio(m: Measured) -> Values:
-    """Non-empty lines of under 12 characters among non-empty lines, 0 to 1; null without lines."""
-    return m.share("short_lines", "lines")
+    """Non-empty lines of under 12 characters among non-empty lines, 0 to 1; null under 5 lines."""
+    return _line_share(m, "short_lines")
 
 
 @ratio
@@ -278,14 +287,20 @@ def duplicate_line_char_ratio(m: Measured) -> Values:
 
 @ratio
 def bullet_line_ratio(m: Measured) -> Values:
-    """Lines that begin with a bullet among non-empty lines, 0 to 1; null without lines (Gopher drops over 0.9)."""
-    return m.share("bullet_lines", "lines")
+    """Lines that begin with a bullet among non-empty lines, 0 to 1; null under 5 lines (Gopher drops over 0.9)."""
+    return _line_share(m, "bullet_lines")
 
 
 @ratio
 def ellipsis_line_ratio(m: Measured) -> Values:
-    """Lines that end with … or ... among non-empty lines, 0 to 1; null without lines (Gopher drops over 0.3)."""
-    return m.share("ellipsis_lines", "lines")
+    """Lines that end with … or ... among non-empty lines, 0 to 1; null under 5 lines (Gopher drops over 0.3)."""
+    return _line_share(m, "ellipsis_lines")
+
+
+def _line_share(m: Measured, part: str) -> Values:
+    """A share of lines that needs several: of a text in one line, as many sources store it, it would say 0 or 1."""
+    share = m.share(part, "lines")
+    return Values(share.values, m.counts["lines"] < 5)
 
 
 # ---- repetition

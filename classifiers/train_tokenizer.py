@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-
 from mdfs.classifiers.datasets import SOURCES, Source, read_rows
 
 #: With the control tokens and the 256 bytes. 24,000 entries are 0.9 MB of JSON.
@@ -128,9 +127,9 @@ def card(tokenizer: Any, sets: dict[str, list[str]], sources: list[Source]) -> d
         "control_tokens": list(CONTROL_TOKENS),
         "lossless": "decode(encode(text)) == text for any Unicode text",
         "sets": rows,
-        "attribution": "wiki_simplified and wiki_traditional are texts of Chinese Wikipedia by its contributors, CC BY-SA, "
-        "as collected in CMRC 2018 (ymcui/cmrc2018) and DRCD (DRCKnowledgeTeam/DRCD). No text is contained here, "
-        "only counts of byte pairs turned into a vocabulary.",
+        "attribution": "wiki_simplified and wiki_traditional are texts of Chinese Wikipedia by its contributors, "
+        "CC BY-SA, as collected in CMRC 2018 (ymcui/cmrc2018) and DRCD (DRCKnowledgeTeam/DRCD). No text is "
+        "contained here, only counts of byte pairs turned into a vocabulary.",
     }
 
 

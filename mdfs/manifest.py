@@ -69,7 +69,7 @@ class Manifest:
 
 
 def write(run: Run) -> dict[str, Any]:
-    """Write the manifest of a run whose stages are all done; one that says the same but for `created` stays as it is."""
+    """Write the manifest of a run whose stages are all done; one that differs in `created` only stays as it is."""
     data = build(run.store, run.recipe)
     if run.store.exists(NAME):
         try:
@@ -184,8 +184,9 @@ _SHARD_TYPES = (
 
 
 def _typed(entry: dict[str, Any], name: str, kind: type) -> Any:
-    value = entry[name]
-    if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and value < 0):
+    value: Any = entry[name]
+    negative = isinstance(value, int) and value < 0
+    if not isinstance(value, kind) or isinstance(value, bool) or negative:
         raise ValueError(f"{name} is {value!r}")
     return value
 

@@ -78,26 +78,23 @@ def verify(store: Store) -> list[str]:
         message = str(error) if isinstance(error, RunError) else f"ledger: a row is damaged ({error})"
         return [message]
     problems: list[str] = []
-    counted = {stage: _stage(store, stage, rows[stage], problems) for stage in STAGES}
+    shards = {shard.path: _shard(store, shard, manifest, problems) for shard in manifest.shards}
+    counted = {stage: _stage(store, rows[stage], shards, problems) for stage in STAGES}
     problems += _chain(rows, counted)
-    sound = []
-    for shard in manifest.shards:
-        found = list(_shard(store, shard, manifest))
-        problems += found
-        if not found:
-            sound.append(shard.path)
     problems += _sums(manifest)
     problems += _against_ledger(manifest, rows)
     problems += _strays(store, rows, manifest)
-    problems += _equal_ids(store, sound, sum(shard.rows for shard in manifest.shards))
+    problems += _equal_ids(
+        store, [path for path, found in shards.items() if found.whole], counted["tokenize"].rows["shard"]
+    )
     return list(dict.fromkeys(problems))
 
 
-def _stage(store: Store, stage: str, rows: list[Row], problems: list[str]) -> _Counted:
-    """Check each row of a stage against its own files."""
+def _stage(store: Store, rows: list[Row], shards: dict[str, _Counted], problems: list[str]) -> _Counted:
+    """Check each row of a stage against its own files; what is in `shards` was gone through already."""
     counted = _Counted()
     for row in rows:
-        name = f"ledger/{stage}/{row.unit}"
+        name = f"ledger/{row.stage}/{row.unit}"
         if row.docs_in != row.docs_out + row.docs_dropped + row.quarantined:
             problems.append(
                 f"{name}: {row.docs_in} documents in, but {row.docs_out} out + {row.docs_dropped} dropped"
@@ -105,7 +102,7 @@ def _stage(store: Store, stage: str, rows: list[Row], problems: list[str]) -> _C
             )
         of_row = _Counted()
         for file in row.files:
-            of_row.add(_file(store, file, problems))
+            of_row.add(shards.get(file.path) or _file(store, file, problems))
         if of_row.whole:
             problems += _row(name, row, of_row)
         counted.add(of_row)
@@ -128,8 +125,9 @@ def _row(name: str, row: Row, counted: _Counted) -> Iterator[str]:
         if said != found:
             yield f"{name}: the row says {said} documents {what}, its files hold {found}"
     if row.stage == "dedup":
-        if sum(row.dropped.values()) != counted.rows["duplicates"]:
-            yield f"{name}: the row counts {sum(row.dropped.values())} copies, its files hold {counted.rows['duplicates']}"
+        copies = sum(row.dropped.values())
+        if copies != counted.rows["duplicates"]:
+            yield f"{name}: the row counts {copies} copies, its files hold {counted.rows['duplicates']}"
     elif _nonzero(row.dropped) != dict(counted.reasons):
         yield f"{name}: the row counts drop reasons {_differing(row.dropped, counted.reasons)} unlike its files"
     if _nonzero(row.quarantine_reasons) != dict(counted.quarantine_reasons):
@@ -201,44 +199,47 @@ def _chain(rows: dict[str, list[Row]], counted: dict[str, _Counted]) -> Iterator
             yield f"{what}: the document ids in its files are not those that the stage before left"
 
 
-def _shard(store: Store, shard: Shard, manifest: Manifest) -> Iterator[str]:
+def _shard(store: Store, shard: Shard, manifest: Manifest, problems: list[str]) -> _Counted:
     """Check one shard of the manifest from its file."""
-    off = _bytes_off(store, shard.path, shard.bytes, shard.sha256)
-    if off:
-        yield off
-        return
-    rows = tokens = summed = groups = misplaced = 0
-    greatest = -1
-    try:
-        for batch in _batches(store, shard.path):
-            batch = conform(batch, SHARD)
-            lists = batch.column("input_ids")
-            lengths, ids = list_lengths(lists), lists.flatten().to_numpy()
-            groups += 1
-            rows += batch.num_rows
-            tokens += len(ids)
-            greatest = max(greatest, int(ids.max(initial=0)))
-            summed = (summed + content(batch)) % MODULUS
-            ends = np.cumsum(lengths)[lengths > 0] - 1
-            misplaced += int(
-                np.count_nonzero(ids == manifest.eod_id) != batch.num_rows or (ids[ends] != manifest.eod_id).any()
-            )
-    except (OSError, ValueError, RunError, pa.ArrowException) as error:
-        yield f"{shard.path}: is no shard ({error})"
-        return
-    for what, found, said in (
-        ("rows", rows, shard.rows),
-        ("tokens", tokens, shard.tokens),
-        ("row groups", groups, shard.groups),
-    ):
-        if found != said:
-            yield f"{shard.path}: {found} {what}, the manifest says {said}"
+    counted = _Counted(ids={"shard": np.zeros(2, np.uint64)})
+    found = _bytes_off(store, shard.path, shard.bytes, shard.sha256)
+    if not found:
+        try:
+            problems += _shard_rows(store, shard, manifest, counted)
+        except (OSError, ValueError, RunError, pa.ArrowException) as error:
+            found = f"{shard.path}: is no shard ({error})"
+    if found:
+        problems.append(found)
+        counted.whole = False
+    return counted
+
+
+def _shard_rows(store: Store, shard: Shard, manifest: Manifest, counted: _Counted) -> list[str]:
+    """Go through a shard's documents; what they do not agree in with the manifest."""
+    tokens = summed = groups = greatest = 0
+    ended = True
+    for batch in _batches(store, shard.path):
+        batch = conform(batch, SHARD)
+        lengths, ids = list_lengths(batch.column("input_ids")), batch.column("input_ids").flatten().to_numpy()
+        groups += 1
+        tokens += len(ids)
+        greatest = max(greatest, int(ids.max(initial=0)))
+        summed = (summed + content(batch)) % MODULUS
+        ended &= bool(lengths.all()) and bool(
+            np.array_equal(np.flatnonzero(ids == manifest.eod_id), np.cumsum(lengths) - 1)
+        )
+        counted.rows["shard"] += batch.num_rows
+        counted.ids["shard"] += _id_sum(batch.column("doc_id"))
+    rows = counted.rows["shard"]
+    pairs = (("rows", rows, shard.rows), ("tokens", tokens, shard.tokens), ("row groups", groups, shard.groups))
+    off = [f"{shard.path}: {found} {what}, the manifest says {said}" for what, found, said in pairs if found != said]
     if f"{summed:064x}" != shard.content:
-        yield f"{shard.path}: its documents give content {summed:064x}, the manifest says {shard.content}"
+        off.append(f"{shard.path}: its documents give content {summed:064x}, the manifest says {shard.content}")
     if greatest >= manifest.vocab_size:
-        yield f"{shard.path}: token id {greatest}, but the vocabulary ends at {manifest.vocab_size - 1}"
-    if misplaced:
-        yield f"{shard.path}: not every document ends with the one end-of-document id {manifest.eod_id} in it"
+        off.append(f"{shard.path}: token id {greatest}, but the vocabulary ends at {manifest.vocab_size - 1}")
+    if not ended:
+        off.append(f"{shard.path}: not every document ends with the one end-of-document id {manifest.eod_id} in it")
+    return off
 
 
 def _sums(manifest: Manifest) -> Iterator[str]:
@@ -298,7 +299,7 @@ def _equal_ids(store: Store, paths: list[str], documents: int) -> Iterator[str]:
         ids.sort()
         again = np.unique(ids[1:][ids[1:] == ids[:-1]])
         count += len(again)
-        equal += [bytes(id).ljust(16, b"\0").hex() for id in again[: NAMED - len(equal)]]
+        equal += [bytes(one).ljust(16, b"\0").hex() for one in again[: NAMED - len(equal)]]
     if count:
         yield f"shards: {count} document ids stand in more than one row, as {', '.join(equal)}"
 
@@ -321,6 +322,12 @@ def _ids(column: pa.Array) -> np.ndarray:
     if len(column) and not (column.null_count == 0 and (lengths == 32).all()):
         raise ValueError("a doc_id is not 32 hex digits")
     return np.frombuffer(bytes.fromhex("".join(column.to_pylist())), dtype="S16")
+
+
+def _id_sum(column: pa.Array) -> np.ndarray:
+    """Sums of the two halves of document ids, modulo 2^64; uint64[2]."""
+    halves: np.ndarray = _ids(column).view(">u8").reshape(-1, 2).astype(np.uint64).sum(axis=0)
+    return halves
 
 
 def _batches(store: Store, path: str, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:

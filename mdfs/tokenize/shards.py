@@ -141,14 +141,15 @@ def content(batch: pa.RecordBatch) -> int:
     summed = 0
     for row, doc_id in enumerate(batch.column("doc_id").to_pylist()):
         hasher = hashlib.blake2b(doc_id.encode(), digest_size=32)
-        hasher.update(ids[offsets[row] : offsets[row + 1]])
+        hasher.update(ids[offsets[row] : offsets[row + 1]].data)
         summed += int.from_bytes(hasher.digest(), "big")
     return summed % MODULUS
 
 
 def list_lengths(lists: pa.ListArray) -> np.ndarray:
     """Tokens of each row, int64."""
-    return np.diff(lists.offsets.to_numpy()).astype(np.int64)
+    lengths: np.ndarray = np.diff(lists.offsets.to_numpy()).astype(np.int64)
+    return lengths
 
 
 def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

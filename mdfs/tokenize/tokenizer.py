@@ -163,9 +163,9 @@ def _guard(engine: Any, spec: dict[str, Any], eod: str) -> dict[str, int]:
     engine.encode_special_tokens = True
     unknown = spec["model"].get("unk_token")
     names = {t["content"] for t in spec.get("added_tokens") or [] if t.get("special")} | {eod}
-    ids = {name: engine.token_to_id(name) for name in names if name != unknown}
+    numbers = {name: engine.token_to_id(name) for name in names if name != unknown}
     unknown_id = spec["model"].get("unk_id")
-    return {name: id for name, id in ids.items() if id is not None and id != unknown_id}
+    return {name: number for name, number in numbers.items() if number is not None and number != unknown_id}
 
 
 def _read(name_or_path: str) -> bytes:

@@ -1,0 +1,239 @@
+"""Bytes to text: what a page says of its own encoding is a hint, what its bytes say decides.
+
+Valid UTF-8 is UTF-8, whatever was declared: other text is valid UTF-8 by accident only when it is very short. Anything
+else is decoded under each encoding that is in use for it, and the decoding whose characters are the most plausible is
+taken: common Chinese characters, kana, hangul, letters, full-width punctuation. Broken bytes become U+FFFD and lose
+nothing else.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mdfs.collect.common_hanzi import COMMON_HANZI
+
+#: Bytes by which an encoding is decided. 500 bytes of Chinese would do; pages begin with code and names.
+_SAMPLE = 1 << 15
+#: A declaration wins over another encoding that is more plausible by less than this (plausibility is up to 1).
+_TRUST = 0.08
+#: From this plausibility on an encoding is taken without a look at the others. Chinese in its own encoding has 0.5 to
+#: 0.9, in another one 0.0 to 0.25.
+_SURE = 0.45
+#: Broken sequences in UTF-8 per good one from which it is called something else.
+_BROKEN_UTF8 = 0.2
+
+#: Tried in this order where nothing is declared; of equals the first wins.
+_CANDIDATES = (
+    "gb18030",
+    "big5hkscs",
+    "utf-16-le",
+    "utf-16-be",
+    "cp949",
+    "cp932",
+    "euc_jp",
+    "cp1251",
+    "koi8-r",
+    "cp1252",
+)
+
+#: Labels that mean more than they say (WHATWG Encoding, section 4.2), and those that Python does not know.
+_LABELS = {
+    **dict.fromkeys(("gb2312", "gbk", "gb_2312-80", "x-gbk", "cp936", "ms936", "windows-936", "chinese", "gb", "euc-cn",
+                     "csgb2312", "gb_2312", "gb18030-2005", "zh-cn", "hz-gb2312"), "gb18030"),
+    **dict.fromkeys(("big5", "big5-hkscs", "big5hkscs", "cn-big5", "x-x-big5", "csbig5", "cp950", "ms950", "big-5",
+                     "windows-950", "zh-tw"), "big5hkscs"),
+    **dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "us-ascii", "ascii", "iso8859-1", "windows-1252"), "cp1252"),
+    **dict.fromkeys(("utf8", "unicode", "utf-8-sig", "unicode-1-1-utf-8"), "utf-8"),
+    **dict.fromkeys(("utf-16", "ucs-2", "utf-16le", "iso-10646-ucs-2"), "utf-16-le"),
+    **dict.fromkeys(("euc-kr", "ks_c_5601-1987", "korean", "windows-949", "ksc5601"), "cp949"),
+    **dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis", "windows-31j", "ms_kanji"), "cp932"),
+    **dict.fromkeys(("hz-gb-2312", "hz"), "hz"),
+    **dict.fromkeys(("iso-2022-jp", "csiso2022jp"), "iso2022_jp"),
+    "x-euc-jp": "euc_jp",
+}  # fmt: skip
+#: What a declaration may name. Python's other codecs are no text encodings, or hide text from a look at the bytes.
+_KNOWN = re.compile(
+    r"utf-8|utf-16-(?:le|be)|gb18030|big5hkscs|cp949|cp932|euc_jp|euc_jisx0213|iso2022_(?:jp|kr)|hz|johab|koi8-[rtu]"
+    r"|cp12\d\d|cp8\d\d|cp437|iso8859-\d+|tis-620|mac-\w+|cp10007"
+)
+
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+    (b"\x84\x31\x95\x33", "gb18030"),
+)
+
+#: Where Python's big5hkscs differs from Windows and browsers in symbols that are usual: A14E, A1C2, A1E3, A1F2, A1F3.
+_BIG5_SYMBOLS = str.maketrans("､‾∼♁☉", "﹑¯～⊕⊙")
+
+_META = re.compile(
+    rb"""<meta\b[^>]{0,400}?\bcharset\s*=\s*["']?\s*([A-Za-z0-9_:.\-]{2,40})"""
+    rb"""|<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z0-9_:.\-]{2,40})""",
+    re.IGNORECASE,
+)
+
+
+class Decoded(NamedTuple):
+    """Text, the encoding that gave it, and what decided: `bom`, `declared`, `meta`, `utf-8` or `bytes`."""
+
+    text: str
+    encoding: str
+    by: str
+
+
+def decode(raw: bytes, declared: str | None = None) -> tuple[str, str]:
+    """The text in `raw` and the name of its encoding (Python's spelling). Never raises.
+
+    Args:
+        raw: bytes of a whole text. A broken end or single broken bytes become U+FFFD.
+        declared: the encoding that someone says it has; any spelling, also none that exists.
+    """
+    found = decide(raw, declared)
+    return found.text, found.encoding
+
+
+def decide(raw: bytes, declared: str | None = None, meta: str | None = None) -> Decoded:
+    """As `decode`, with two declarations (HTTP's `declared` goes before the page's own `meta`) and what decided."""
+    for mark, name in _BOMS:
+        if raw.startswith(mark):
+            return Decoded(raw[len(mark) :].decode(name, "replace"), name, "bom")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return _from_bytes(raw, known(declared), known(meta))
+    if text.isascii() and (escaped := _escaped(raw, known(declared) or known(meta))):
+        return escaped
+    if "\0" in text and (wide := _wide(raw)):
+        return wide
+    return Decoded(text, "utf-8", "utf-8")
+
+
+def meta_charset(page: bytes) -> str | None:
+    """The encoding that a page declares in its first 4 kB, as it spells it. UTF-16 there means UTF-8, as in browsers."""
+    found = _META.search(page, 0, 4096)
+    if not found:
+        return None
+    label = (found[1] or found[2]).decode("ascii")
+    return "utf-8" if label.lower().startswith("utf-16") else label
+
+
+@functools.lru_cache(maxsize=1024)
+def known(label: str | None) -> str | None:
+    """Python's name for a declared encoding, widened to what the label means in practice; None where it means nothing."""
+    if not label:
+        return None
+    label = label.strip().strip("\"'").lower()[:40]
+    if label in _LABELS:
+        return _LABELS[label]
+    try:
+        name = codecs.lookup(label).name
+    except (LookupError, ValueError):
+        return None
+    name = _LABELS.get(name, name)
+    return name if _KNOWN.fullmatch(name) else None
+
+
+def plausibility(text: str, size: int) -> float:
+    """How much `text`, decoded from `size` bytes, looks like writing: 1 for common Chinese only, below 0 for rubbish.
+
+    Sums up weights of its characters outside ASCII, by the bytes that they took.
+    """
+    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    codes = codes[codes > 0x7F]
+    if not codes.size:
+        return 0.0
+    return float(_weights()[np.minimum(codes, 0x1FFFF)].sum(dtype=np.float64)) / max(1, size)
+
+
+def _from_bytes(raw: bytes, declared: str | None, meta: str | None) -> Decoded:
+    """Bytes that are not valid UTF-8."""
+    if almost := _broken_utf8(raw):
+        return Decoded(almost, "utf-8", "utf-8")
+    sample = _sample(raw)
+    size = _foreign(sample)
+    scores: dict[str, float] = {}
+    for name in _order(declared, meta):
+        score = plausibility(sample.decode(name, "replace"), size if name[:6] != "utf-16" else len(sample))
+        trust = _TRUST if name == declared else _TRUST / 2 if name == meta else 0.0
+        scores[name] = score + trust
+        if score >= _SURE:
+            break
+    best = max(scores, key=scores.__getitem__)
+    by = "declared" if best == declared else "meta" if best == meta else "bytes"
+    return Decoded(*_decoded(raw, best), by)
+
+
+def _order(declared: str | None, meta: str | None) -> Iterator[str]:
+    """Encodings to try: the declared ones first, UTF-8 never (it is tried before)."""
+    names = dict.fromkeys(name for name in (declared, meta, *_CANDIDATES) if name and name != "utf-8")
+    yield from names
+
+
+def _decoded(raw: bytes, name: str) -> tuple[str, str]:
+    """Text under one encoding. Big5 is HKSCS with Windows' symbols, as browsers have it (WHATWG Encoding, index Big5)."""
+    text = raw.decode(name, "replace")
+    return (text.translate(_BIG5_SYMBOLS) if name == "big5hkscs" else text), name
+
+
+def _broken_utf8(raw: bytes) -> str | None:
+    """The text, if it is UTF-8 but for a few broken bytes."""
+    text = raw.decode("utf-8", "replace")
+    broken = text.count("\ufffd")
+    good = len(text) - broken - (len(raw) - _foreign(raw))
+    return text if broken <= max(good * _BROKEN_UTF8, 1) and good else None
+
+
+def _foreign(raw: bytes) -> int:
+    """Bytes outside ASCII."""
+    return int(np.count_nonzero(np.frombuffer(raw, dtype=np.uint8) & 0x80))
+
+
+def _sample(raw: bytes) -> bytes:
+    """A stretch that begins with the first byte outside ASCII."""
+    if len(raw) <= _SAMPLE:
+        return raw
+    found = re.search(rb"[\x80-\xff]", raw)
+    start = found.start() if found else 0
+    return raw[start : start + _SAMPLE]
+
+
+def _escaped(raw: bytes, label: str | None) -> Decoded | None:
+    """Seven-bit encodings, which look like ASCII: ISO-2022-JP by its escapes, HZ only where it is declared."""
+    name = "iso2022_jp" if re.search(rb"\x1b\$[@B]", raw) else "hz" if label == "hz" and b"~{" in raw else None
+    return Decoded(raw.decode(name, "replace"), name, "bytes") if name else None
+
+
+def _wide(raw: bytes) -> Decoded | None:
+    """UTF-16 without a mark whose characters are mostly ASCII: every second byte is zero."""
+    sample = np.frombuffer(raw[: _SAMPLE & ~1], dtype=np.uint8)
+    sample = sample[: sample.size & ~1].reshape(-1, 2)
+    zero = (sample == 0).mean(axis=0)
+    name = "utf-16-le" if zero[1] > 0.4 > 0.1 > zero[0] else "utf-16-be" if zero[0] > 0.4 > 0.1 > zero[1] else None
+    return Decoded(raw.decode(name, "replace"), name, "bytes") if name else None
+
+
+@functools.cache
+def _weights() -> NDArray[np.float32]:
+    """Plausibility of each code point, times the bytes that it takes in the encodings in which it is usual."""
+    weights = np.full(0x20000, -1.0, dtype=np.float32)
+    spans = (
+        (0x80, 0x9F, -4.0), (0xA0, 0xBF, 0.1), (0xC0, 0xFF, 0.45), (0x100, 0x17F, 0.3), (0x391, 0x3C9, 0.4), (0x410, 0x44F, 0.5),
+        (0x2010, 0x2027, 1.0), (0x3001, 0x3011, 2.0), (0x3041, 0x3096, 1.6), (0x30A1, 0x30FC, 1.4), (0x4E00, 0x9FFF, 0.15),
+        (0x3400, 0x4DBF, -0.5), (0xAC00, 0xD7A3, 1.3), (0xD800, 0xDFFF, -4.0), (0xE000, 0xF8FF, -2.0), (0xFF01, 0xFF5E, 2.0), (0xFF61, 0xFF9F, -0.3),
+        (0xFFFD, 0xFFFD, -4.0),
+    )  # fmt: skip
+    for first, last, weight in spans:
+        weights[first : last + 1] = weight
+    weights[[ord(char) for char in COMMON_HANZI]] = 2.0
+    weights[0x3000] = 2.0
+    return weights

@@ -1,0 +1,76 @@
+"""JSON Lines: an object a line. A record's place is its line number, from 1."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Iterator
+
+from mdfs.collect import encoding
+from mdfs.collect.documents import BrokenFileError, Outcome, Pending, Quarantined, Skipped
+from mdfs.collect.readers import fields
+from mdfs.collect.readers.base import Context, Reader
+from mdfs.collect.streams import Source, decompressed, records
+
+_ENDINGS = (".jsonl", ".json", ".ndjson")
+
+
+def _sniff(head: bytes, path: str) -> bool:
+    """An object first; under another name its first line must be one, or be longer than what is looked at."""
+    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if path.endswith(_ENDINGS):
+        return True
+    if not begin.startswith(b"{") or path.endswith(".txt"):
+        return False
+    line, end, _ = begin.partition(b"\n")
+    try:
+        return not end or isinstance(json.loads(line), dict)
+    except ValueError:
+        return False
+
+
+def _read(source: Source, context: Context) -> Iterator[Pending | Outcome]:
+    limit = context.limits.max_record_bytes
+    number = 0
+    try:
+        for size, line in records(decompressed(source, context.compression), b"\n", limit):
+            number += 1
+            place = str(number)
+            if line is None:
+                yield Quarantined(place, "too_long", f"{size} bytes")
+            elif not line.strip():
+                yield Skipped("blank_line")
+            else:
+                yield Pending(place, size, functools.partial(_document, place, line, context))
+    except BrokenFileError as error:
+        raise BrokenFileError(error.reason, error.detail, str(number + 1)) from None
+
+
+def _document(place: str, line: bytes, context: Context) -> Outcome:
+    try:
+        row = json.loads(encoding.decode(line)[0])
+    except (ValueError, RecursionError) as error:
+        return Quarantined(place, "broken_json", str(error))
+    if not isinstance(row, dict):
+        return Quarantined(place, "broken_json", f"a line must hold an object, not {type(row).__name__}")
+    return fields.document(place, row, context.fields)
+
+
+READER = Reader(
+    name="jsonl",
+    endings=_ENDINGS,
+    sniff=_sniff,
+    read=_read,
+    reads="JSON Lines, an object a line; plain, .gz, .zst, .bz2, .xz, .lz4",
+    example="articles.jsonl.gz",
+    fills=(
+        "title",
+        "url",
+        "source_key",
+        "fetched_at",
+        "meta.author",
+        "meta.published",
+        "meta.lang",
+        "what `fields` names",
+    ),
+)

@@ -1,0 +1,150 @@
+"""What was measured: for every signal, documents that stayed above the line and documents that went below it."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from mdfs.recipe import Limit
+from mdfs.report import sampling, svg
+from mdfs.report.facts import Facts
+from mdfs.report.funnel import documentation, limit_words
+from mdfs.report.markup import Html, details, figure, join, note, section, share, tag
+from mdfs.report.sampling import Sample
+
+Floats = npt.NDArray[np.float64]
+
+
+def signals(facts: Facts) -> Html:
+    """Histograms of all signals; those that have a limit come first."""
+    kept = sampling.read(facts.store, facts.files("rules", "kept"), ["signals"])
+    dropped = sampling.read(facts.store, facts.files("rules", "dropped"), ["signals"])
+    names = _fields(kept) or _fields(dropped)
+    if not names:
+        return Html()
+    limits, documented = facts.recipe.rules, documentation()
+    cards = {name: _signal(name, kept, dropped, limits.get(name), documented.get(name, "")) for name in names}
+    limited = [cards[name] for name in names if name in limits]
+    others = [cards[name] for name in names if name not in limits]
+    key = svg.legend(
+        ("kept", "kept by the rules, above the line"), ("dropped", "dropped, below"), ("cut", "what a limit cuts off")
+    )
+    source = note(f"Kept: {kept.words()}. Dropped: {dropped.words()}. Each side is drawn to its own tallest bar; "
+                  "values beyond an end of the axis stand in the bar at that end.")  # fmt: skip
+    return section(
+        "signals", "Measurements", key, source, tag("div", *limited, class_="grid"),
+        details(f"{len(others)} measurements without a limit", tag("div", *others, class_="grid")) if others else "",
+    )  # fmt: skip
+
+
+def _fields(sample: Sample) -> list[str]:
+    if "signals" not in sample.table.column_names:
+        return []
+    return [field.name for field in sample.table.schema.field("signals").type]
+
+
+def _signal(name: str, kept: Sample, dropped: Sample, limit: Limit | None, documented: str) -> Html:
+    up, up_null = column(kept, "signals", name)
+    down, down_null = column(dropped, "signals", name)
+    marks = _marks(limit)
+    axis = svg.axis_for(np.concatenate([up, down]), [mark.value for mark in marks])
+    chart = svg.Histogram(name, svg.Series("kept", "kept", up), svg.Series("dropped", "dropped", down), axis, marks)
+    medians = [f"median {_median(up)} kept, {_median(down)} dropped"]
+    if nulls := up_null + down_null:
+        medians.append(f"not measurable in {nulls:,}")
+    wanted = tag("span", "keeps ", limit_words(limit), class_="wanted") if limit else ""
+    heading = tag("figcaption", tag("b", tag("code", name)), " ", wanted, tag("span", documented, class_="soft says"))
+    return tag("figure", heading, chart.draw(), tag("span", "; ".join(medians), class_="soft"))
+
+
+def column(sample: Sample, struct: str, name: str) -> tuple[Floats, int]:
+    """A field's values that are there, and how many are null."""
+    if struct not in sample.table.column_names:
+        return np.zeros(0), 0
+    values = pc.struct_field(sample.table.column(struct), name)
+    there = pc.drop_null(values).cast(pa.float64()).to_numpy()
+    return there[np.isfinite(there)], int(values.null_count)
+
+
+def _marks(limit: Limit | None) -> list[svg.Mark]:
+    if limit is None:
+        return []
+    sides = ((limit.min, "min", -1), (limit.max, "max", 1))
+    return [svg.Mark(value, f"{word} {figure(value)}", side) for value, word, side in sides if value is not None]
+
+
+def _median(values: Floats) -> str:
+    return figure(float(np.median(values))) if values.size else "–"
+
+
+def alone(facts: Facts) -> dict[str, float]:
+    """Reason → of the documents that the rules dropped with it, the share that had no other, from a sample."""
+    sample = sampling.read(facts.store, facts.files("rules", "dropped"), ["drop_reasons"])
+    if not sample.table.num_rows:
+        return {}
+    said = sample.table.column("drop_reasons")
+    single = said.filter(pc.equal(pc.list_value_length(said), 1))
+    every, only = (_counts(of) for of in (said, single))
+    return {reason: only[reason] / number for reason, number in every.items()}
+
+
+def _counts(lists: pa.ChunkedArray) -> Counter[str]:
+    counted = pc.value_counts(pc.list_flatten(lists))
+    return Counter({entry["values"]: entry["counts"] for entry in counted.to_pylist()})
+
+
+def scores(facts: Facts) -> Html:
+    """The fine filter's probabilities, its labels, and which of its models decided."""
+    columns = ["scores", "label", "decided_by"]
+    kept = sampling.read(facts.store, facts.files("classify", "kept"), columns)
+    dropped = sampling.read(facts.store, facts.files("classify", "dropped"), columns)
+    names = [name for sample in (kept, dropped) if (name := _first_struct(sample))]
+    if not names or not any(column(sample, "scores", name)[0].size for sample in (kept, dropped) for name in names[0]):
+        return Html()
+    charts = [_score(name, kept, dropped, facts.recipe.classify.min_score.get(name)) for name in names[0]]
+    shares = [
+        _shares(kept, dropped, which, title) for which, title in (("label", "Label"), ("decided_by", "Decided by"))
+    ]
+    words = note(f"Kept: {kept.words()}. Dropped: {dropped.words()}.")
+    return section("scores", "Fine filter", words, tag("div", *charts, *shares, class_="grid"))
+
+
+def _first_struct(sample: Sample) -> list[str]:
+    if "scores" not in sample.table.column_names:
+        return []
+    return [field.name for field in sample.table.schema.field("scores").type]
+
+
+def _score(name: str, kept: Sample, dropped: Sample, least: float | None) -> Html:
+    up, down = column(kept, "scores", name)[0], column(dropped, "scores", name)[0]
+    marks = _marks(Limit(min=least)) if least is not None else []
+    chart = svg.Histogram(
+        f"probability of {name}", svg.Series("kept", "kept", up), svg.Series("dropped", "dropped", down),
+        svg.Axis(0.0, 1.0), marks,
+    )  # fmt: skip
+    heading = tag("figcaption", tag("b", name), tag("span", " probability, kept above, dropped below", class_="soft"))
+    return tag("figure", heading, chart.draw())
+
+
+def _shares(kept: Sample, dropped: Sample, which: str, title: str) -> Html:
+    sides = [_words(sample, which) for sample in (kept, dropped)]
+    both = sides[0] + sides[1]
+    whole, rows = sum(both.values()), []
+    for word, number in sorted(both.items(), key=lambda item: (-item[1], item[0])):
+        said = f"{word}: {number:,}, {share(number, whole)}; {sides[0][word]:,} kept"
+        drawn = svg.bar([("kept", sides[0][word]), ("dropped", sides[1][word])], whole, said)
+        rows.append(
+            tag("div", tag("span", word), drawn, tag("span", f"{number:,} · {share(number, whole)}", class_="num"))
+        )
+    return tag("figure", tag("figcaption", tag("b", title)), tag("div", join(rows), class_="shares"))
+
+
+def _words(sample: Sample, which: str) -> Counter[str]:
+    if which not in sample.table.column_names:
+        return Counter()
+    counted = pc.value_counts(sample.table.column(which)).to_pylist()
+    return Counter({entry["values"] or "not asked": entry["counts"] for entry in counted})

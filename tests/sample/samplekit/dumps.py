@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape, quoteattr
 
@@ -119,6 +120,6 @@ def pack_jsonl(pages: list[Page], path: Path) -> None:
     write_rows(rows, path)
 
 
-def write_rows(rows: list[dict[str, object]], path: Path) -> None:
+def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> None:
     """Write JSON lines, Chinese unescaped."""
     path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in rows), "utf-8", newline="\n")

@@ -173,7 +173,8 @@ def forum(page: Page) -> str:
     return (
         f'<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN">\n<html>\n{_head(page)}<body id="nv_forum">\n'
         f"{_nav(page)}{_crumbs(page)}"
-        f'<div id="postlist"><h1 class="ts"><a href="#" id="thread_subject">{escape(page.title)}</a></h1>\n{posts}</div>\n'
+        f'<div id="postlist"><h1 class="ts"><a href="#" id="thread_subject">{escape(page.title)}</a></h1>\n'
+        f"{posts}</div>\n"
         f'<div class="pg"><strong>1</strong><a href="?page=2">2</a><a href="?page=2">{words[10]}</a></div>\n'
         f"{_comment_form(page)}{_footer(page)}</body>\n</html>\n"
     )
@@ -200,7 +201,8 @@ def blog(page: Page) -> str:
         f'<!DOCTYPE html>\n<html lang="{page.language}">\n{_head(page, _meta_date(page))}<body class="single">\n'
         f'<div id="header"><h2><a href="/">{_site_name(page)}</a></h2>{_nav(page)}</div>\n'
         f'<article class="post"><h1 class="entry-title">{escape(page.title)}</h1>'
-        f'<time datetime="{page.date}">{page.date}</time>\n<div class="entry-content">\n{body_html(page.body)}\n</div>\n'
+        f'<time datetime="{page.date}">{page.date}</time>\n'
+        f'<div class="entry-content">\n{body_html(page.body)}\n</div>\n'
         f"{_share(page)}</article>\n"
         f'<div id="sidebar">{_related(page, 2)}<ul class="archive">{months}</ul></div>\n'
         f"{_comment_form(page)}{_footer(page)}</body>\n</html>\n"
@@ -229,7 +231,8 @@ def shop(page: Page) -> str:
     return (
         f'<!DOCTYPE html>\n<html lang="{page.language}">\n{_head(page)}<body>\n{_nav(page)}'
         f'<div class="store"><a href="/">{home}</a> <a href="#">{support}</a></div>\n'
-        f'<div class="item"><h1>{escape(page.title)}</h1><p>{ships}</p><a class="btn">{cart}</a><a class="btn">{buy}</a>'
+        f'<div class="item"><h1>{escape(page.title)}</h1><p>{ships}</p>'
+        f'<a class="btn">{cart}</a><a class="btn">{buy}</a>'
         f'<div class="tabs"><span>{details}</span><span>{reviews}({page.number(3000, "reviews")})</span></div>\n'
         f'<div class="detail">{body_html(page.body)}</div></div>\n<ul class="goods">{goods}</ul>\n'
         f"{_footer(page)}</body>\n</html>\n"
@@ -257,7 +260,8 @@ def old(page: Page) -> str:
     return (
         f"<HTML>\n<HEAD>\n{_meta_charset(page)}<TITLE>{escape(page.title)}</TITLE>\n"
         f'<META NAME="GENERATOR" CONTENT="Microsoft FrontPage 4.0">\n</HEAD>\n'
-        f'<BODY BGCOLOR="#FFFFFF" TOPMARGIN=0>\n<TABLE WIDTH=760 BORDER=0 ALIGN=center><TR><TD BGCOLOR="{colour}">{nav}\n'
+        f'<BODY BGCOLOR="#FFFFFF" TOPMARGIN=0>\n<TABLE WIDTH=760 BORDER=0 ALIGN=center>'
+        f'<TR><TD BGCOLOR="{colour}">{nav}\n'
         f"<TR><TD><TABLE WIDTH=100%><TR><TD WIDTH=140 VALIGN=top>{_related(page, 2, 5)}</TD>\n<TD VALIGN=top>"
         f'<CENTER><FONT COLOR="{colour}" SIZE=5><B>{escape(page.title)}</B></FONT></CENTER><HR>\n{text}\n'
         f"</TD></TR></TABLE>\n<TR><TD ALIGN=center>{_footer(page)}</TABLE>\n</BODY>\n</HTML>\n"

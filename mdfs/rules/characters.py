@@ -60,8 +60,8 @@ BULLETS = "·•●○■□◆◇★☆※▪►▶→▲△◎*＊-・"
 
 #: Flags that stand above the class (4 bits) in `table()`.
 CLASS_BITS = 15
-F_STOP, F_CLASSICAL, F_END, F_CLOSER, F_SENTENCE, F_CODE, F_BULLET, F_BROKEN_1, F_BROKEN_2, F_PHRASE, F_BREAK = (
-    16 << k for k in range(11)
+F_STOP, F_CLASSICAL, F_END, F_CLOSER, F_SENTENCE, F_CODE, F_BULLET, F_BROKEN_1, F_BROKEN_2, F_BREAK = (
+    16 << k for k in range(10)
 )
 
 

@@ -113,8 +113,7 @@ def _child(keys: Any, nodes: Any, node: int, c: int) -> int:
     """The trie's node after `node` and `c`, or -1."""
     key = np.uint64(node << 21 | c)
     key = (key ^ (key >> _U32)) * _MIX
-    key = (key ^ (key >> _U29)) * _MIX
-    key = key ^ (key >> _U32)
+    key = key ^ (key >> _U29)
     mask = np.uint64(keys.size - 1)
     at = key & mask
     while keys[at] != _U0:

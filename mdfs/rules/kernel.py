@@ -41,7 +41,7 @@ LONG_LINE = 40
 LOGS = 1 << 16
 
 # Numba computes uint64 with int64 in float64, so every constant that meets a hash is uint64.
-_U1, _U8, _U29, _U32 = (np.uint64(n) for n in (1, 8, 29, 32))
+_U1, _U8, _U29, _U32, _U48 = (np.uint64(n) for n in (1, 8, 29, 32, 48))
 _U0, _MIX, _FNV, _SEED = np.uint64(0), np.uint64(0x9E3779B97F4A7C15), np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)
 _WORD = np.uint64(1 << 63)
 _ADDRESS, _WWW, _LOW24, _LOW32, _BYTE = (np.uint64(n) for n in (0x3A2F2F, 0x7777772E, 0xFFFFFF, 0xFFFFFFFF, 0xFF))
@@ -49,8 +49,8 @@ _SLASH, _THREE_DOTS = np.uint64(0x2F), np.uint64(0x2E2E2E)
 
 # Classes and flags of `mdfs.rules.characters`, which a test compares.
 _WHITE, _HAN, _KANA, _HANGUL, _LATIN, _DIGIT, _OTHER, _MARK, _BROKEN = 0, 1, 2, 3, 4, 5, 6, 7, 12
-_STOP, _CLASSICAL, _END, _CLOSER, _SENTENCE, _CODE, _BULLET, _BROKEN_1, _BROKEN_2, _PHRASE, _BREAK = (
-    16 << k for k in range(11)
+_STOP, _CLASSICAL, _END, _CLOSER, _SENTENCE, _CODE, _BULLET, _BROKEN_1, _BROKEN_2, _BREAK = (
+    16 << k for k in range(10)
 )
 
 
@@ -74,8 +74,7 @@ def _decode(data: Any, i: int) -> tuple[int, int]:
 def _mix(key: Any) -> Any:
     """A 64-bit key spread over its bits, never 0, which marks a free slot."""
     key = (key ^ (key >> _U32)) * _MIX
-    key = (key ^ (key >> _U29)) * _MIX
-    key = key ^ (key >> _U32)
+    key = key ^ (key >> _U29)
     return key if key != _U0 else _U1
 
 
@@ -86,6 +85,12 @@ def _slot(keys: Any, mask: Any, key: Any) -> int:
     while keys[at] != key and keys[at] != _U0:
         at = (at + _U1) & mask
     return np.int64(at)
+
+
+@inlined
+def _pair(first: Any, second: Any) -> Any:
+    """A key for two units; its high bits are spread."""
+    return (first * _FNV + second) * _MIX
 
 
 @inlined
@@ -143,13 +148,13 @@ def _repeated(units: Any, n: int, length: int, keys: Any) -> int:
 
 
 @inlined
-def _phrases(units: Any, n: int, table: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any, row: Any) -> None:
+def _phrases(units: Any, n: int, starts: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any, row: Any) -> None:
     """Count phrases by list: from left to right the longest that fits, without overlap."""
     mask = np.uint64(trie_keys.size - 1)
     i = 0
     while i < n:
-        unit = units[i]
-        if unit < np.uint64(0x10000) and not table[np.int64(unit)] & _PHRASE:
+        # `starts` says of most pairs of units that no phrase begins with them; a word may be a phrase alone.
+        if units[i] < _WORD and (i + 1 == n or not starts[np.int64(_pair(units[i], units[i + 1]) >> _U48)]):
             i += 1
             continue
         node, j, end, found = np.int64(0), i, i, -1
@@ -169,7 +174,7 @@ def _phrases(units: Any, n: int, table: Any, trie_keys: Any, trie_nodes: Any, tr
 
 
 @inlined
-def _window(units: Any, n: int, keys: Any, times: Any, table: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any,
+def _window(units: Any, n: int, keys: Any, times: Any, starts: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any,
             row: Any) -> None:  # fmt: skip
     """All that is measured on reading units."""
     row[UNITS] += n
@@ -177,7 +182,7 @@ def _window(units: Any, n: int, keys: Any, times: Any, table: Any, trie_keys: An
     row[TOP_4] += _top(units, n, 4, keys, times)
     row[DUPLICATE_8] += _repeated(units, n, 8, keys)
     row[DUPLICATE_16] += _repeated(units, n, 16, keys)
-    _phrases(units, n, table, trie_keys, trie_nodes, trie_lists, row)
+    _phrases(units, n, starts, trie_keys, trie_nodes, trie_lists, row)
 
 
 @inlined
@@ -234,7 +239,7 @@ def _pair_is_broken(broken: Any, first: int, second: int) -> bool:
 
 
 @kernel
-def measure(offsets: Any, data: Any, classes: Any, table: Any, broken: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any,
+def measure(offsets: Any, data: Any, classes: Any, table: Any, broken: Any, starts: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any,
             logs: Any, times: Any, touched: Any, out: Any) -> None:  # fmt: skip
     """Count everything in every document.
 
@@ -242,7 +247,7 @@ def measure(offsets: Any, data: Any, classes: Any, table: Any, broken: Any, trie
         offsets: int32[n + 1], where documents begin in `data`, uint8, valid UTF-8.
         classes: uint8[0x110000]. `table`: uint16[0x10000], class and flags of the basic plane.
         broken: uint64[2^k], the set of pairs of wrong decoding.
-        trie_keys, trie_nodes, trie_lists: the phrases (`mdfs.rules.phrases`).
+        starts, trie_keys, trie_nodes, trie_lists: the phrases (`mdfs.rules.phrases.Trie`).
         logs: int64[LOGS]. `times`: int32[0x110000] zeros, `touched`: int32[0x110000], both scratch.
         out: int64[n, len(COUNTERS)], zeros; filled.
     """
@@ -252,12 +257,12 @@ def measure(offsets: Any, data: Any, classes: Any, table: Any, broken: Any, trie
     gram_times = np.empty(SLOTS, np.int32)
     state = np.zeros(WINDOW + 1, np.int64)
     for d in range(offsets.size - 1):
-        _document(offsets[d], offsets[d + 1], data, classes, table, broken, trie_keys, trie_nodes, trie_lists, logs,
+        _document(offsets[d], offsets[d + 1], data, classes, table, broken, starts, trie_keys, trie_nodes, trie_lists, logs,
                   times, touched, units, keys, gram_times, seen, state, out[d])  # fmt: skip
 
 
 @inlined
-def _document(i: int, stop: int, data: Any, classes: Any, table: Any, broken: Any, trie_keys: Any, trie_nodes: Any,
+def _document(i: int, stop: int, data: Any, classes: Any, table: Any, broken: Any, starts: Any, trie_keys: Any, trie_nodes: Any,
               trie_lists: Any, logs: Any, times: Any, touched: Any, units: Any, keys: Any, gram_times: Any, seen: Any,
               state: Any, row: Any) -> None:  # fmt: skip
     """Count everything in one document: bytes `i` to `stop` of `data`."""
@@ -330,7 +335,7 @@ def _document(i: int, stop: int, data: Any, classes: Any, table: Any, broken: An
                 row[URLS] += recent & _LOW32 == _WWW and (recent >> _U32) & _BYTE != _SLASH
             last, beside, beside_flags = c, c, flags
         if n >= WINDOW - 1:
-            _window(units, n, keys, gram_times, table, trie_keys, trie_nodes, trie_lists, row)
+            _window(units, n, keys, gram_times, starts, trie_keys, trie_nodes, trie_lists, row)
             n = 0
     if in_word >= 0:
         units[n] = word | _WORD
@@ -342,7 +347,7 @@ def _document(i: int, stop: int, data: Any, classes: Any, table: Any, broken: An
     if line_chars:
         _line(row, line_chars, ends, last == 0x2026 or recent & _LOW24 == _THREE_DOTS, line_key, seen, state)
     if n:
-        _window(units, n, keys, gram_times, table, trie_keys, trie_nodes, trie_lists, row)
+        _window(units, n, keys, gram_times, starts, trie_keys, trie_nodes, trie_lists, row)
     row[CHARS] = row[1 : _BROKEN + 1].sum()
     _entropy(row, times, touched, different, logs)
     for k in range(state[0]):

@@ -74,14 +74,13 @@ def _tables() -> tuple[npt.NDArray[Any], ...]:
         ch.F_SENTENCE: ch.SENTENCE_MARKS, ch.F_CODE: ch.CODE_MARKS, ch.F_BULLET: ch.BULLETS, ch.F_BREAK: ch.LINE_BREAKS,
         ch.F_BROKEN_1: "".join({pair[0] for pair in mojibake.pairs()}),
         ch.F_BROKEN_2: "".join({pair[1] for pair in mojibake.pairs()}),
-        ch.F_PHRASE: phrases.first_characters(),
     }  # fmt: skip
     for flag, characters in flags.items():
         ch.mark(table, characters, flag)
     trie = phrases.trie()
     times = np.arange(kernel.LOGS)
     logs = np.rint(times * np.log2(np.maximum(times, 1)) * 1e6).astype(np.int64)
-    return tuple(map(_frozen, (classes, table, mojibake.table(), trie.keys, trie.nodes, trie.lists, logs)))
+    return tuple(map(_frozen, (classes, table, mojibake.table(), trie.starts, trie.keys, trie.nodes, trie.lists, logs)))
 
 
 def _count(offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

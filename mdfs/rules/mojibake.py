@@ -48,17 +48,11 @@ def pairs() -> frozenset[str]:
 
 
 def _gbk_readings() -> set[str]:
-    """Readings as GBK of two characters in UTF-8, six bytes; of the middle pair only lead and trail matter."""
+    """The first two of the three GBK characters that two Chinese characters in UTF-8, six bytes, turn into."""
     leads = {character.encode()[:1] for character in COMMON}
-    readings = set()
-    for first, lead in itertools.product(COMMON, leads):
-        # Three bytes and the next lead are two GBK characters; a lead, then three bytes of which the last begins a pair.
-        readings.add((first.encode() + lead).decode("gbk", errors="ignore"))
-    tails = {character.encode()[-1:] for character in COMMON}
-    for tail, second in itertools.product(tails, COMMON):
-        readings.add((b"\xe4\xb8" + tail + second.encode()).decode("gbk", errors="ignore")[1:])
-    readings.add(("\ufffd" * 4).encode().decode("gbk", errors="ignore"))
-    return readings
+    pairs = itertools.product(COMMON, leads)
+    readings = {(first.encode() + lead).decode("gbk", errors="ignore") for first, lead in pairs}
+    return readings | {("\ufffd" * 4).encode().decode("gbk")}
 
 
 def _is_plain(pair: str) -> bool:

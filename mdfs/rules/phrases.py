@@ -24,8 +24,12 @@ _MIX, _FNV, _SEED, _WORD = 0x9E3779B97F4A7C15, 0x100000001B3, 0xCBF29CE484222325
 
 @dataclass(frozen=True)
 class Trie:
-    """Transitions in an open-addressing table: (node, unit) → node. `lists[node]` is the list whose phrase ends there, or -1."""
+    """Transitions in an open-addressing table: (node, unit) → node. `lists[node]` is the list whose phrase ends there, or -1.
 
+    `starts` is bool[65536]: whether a phrase may begin with two units of that hash, so that most places need no look.
+    """
+
+    starts: npt.NDArray[np.bool_]
     keys: npt.NDArray[np.uint64]
     nodes: npt.NDArray[np.int32]
     lists: npt.NDArray[np.int8]
@@ -59,8 +63,7 @@ def units_of(text: str) -> list[int]:
 def mix(key: int) -> int:
     """The kernel's spread of a 64-bit key; never 0."""
     key = ((key ^ (key >> 32)) * _MIX) & _MASK
-    key = ((key ^ (key >> 29)) * _MIX) & _MASK
-    return (key ^ (key >> 32)) or 1
+    return (key ^ (key >> 29)) or 1
 
 
 def place(keys: npt.NDArray[np.uint64], key: int) -> int:
@@ -77,17 +80,18 @@ def trie() -> Trie:
     """All lists as one trie. A phrase in two lists is an error in the lists.
 
     Raises:
-        ValueError: a phrase stands in two lists, or an entry has no units.
+        ValueError: a phrase stands in two lists, or is a single character or nothing.
     """
     children: dict[tuple[int, int], int] = {}
     ends: dict[int, int] = {}
     for number, name in enumerate(LISTS):
         for entry in read_list(name):
-            node = 0
-            for unit in units_of(entry):
+            node, units = 0, units_of(entry)
+            for unit in units:
                 node = children.setdefault((node, unit), len(children) + 1)
-            if not node or ends.setdefault(node, number) != number:
-                raise ValueError(f"lists/{name}.txt: {entry!r} is empty or stands in another list too")
+            too_short = len(units) < 2 and units < [_WORD]
+            if too_short or ends.setdefault(node, number) != number:
+                raise ValueError(f"lists/{name}.txt: {entry!r} is too short or stands in another list too")
     return _compiled(children, ends)
 
 
@@ -99,10 +103,13 @@ def _compiled(children: dict[tuple[int, int], int], ends: dict[int, int]) -> Tri
     lists = np.full(len(children) + 1, -1, np.int8)
     for node, number in ends.items():
         lists[node] = number
-    return Trie(keys, nodes, lists)
+    return Trie(_starts(children), keys, nodes, lists)
 
 
-def first_characters() -> str:
-    """Han characters with which a phrase begins; the kernel looks further only there and at words."""
-    firsts = {units_of(entry)[0] for name in LISTS for entry in read_list(name)}
-    return "".join(sorted(chr(unit) for unit in firsts if unit < 0x10000))
+def _starts(children: dict[tuple[int, int], int]) -> npt.NDArray[np.bool_]:
+    firsts = {child: unit for (node, unit), child in children.items() if node == 0}
+    starts = np.zeros(1 << 16, np.bool_)
+    for node, unit in children:
+        if node in firsts:
+            starts[(((firsts[node] * _FNV + unit) * _MIX) & _MASK) >> 48] = True
+    return starts

@@ -104,6 +104,14 @@ def test_near_duplicates_are_clear_cases(expected: list[dict[str, object]]) -> N
             assert float(str(row["similarity"])) < 0.6, row
 
 
+def test_tracking_urls_serve_the_same_page(pages: list[Page]) -> None:
+    """A page under ?utm_source=... is the same HTML, byte for byte; only its URL differs."""
+    sources = {p.key: p for p in pages}
+    for page in pages:
+        if page.derivation == "tracking":
+            assert site.render(page) == site.render(sources[page.derived_from]), page.key
+
+
 def test_warc_digests_verify() -> None:
     """fastwarc reads every record, and both digests of each are right."""
     kinds: Counter[str] = Counter()

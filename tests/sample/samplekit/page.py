@@ -37,19 +37,32 @@ class Page:
 
     def number(self, below: int, salt: str = "") -> int:
         """A number in [0, below) that depends on the key only, so that adding a page moves no other page."""
-        digest = hashlib.sha256(f"{salt}\0{self.key}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") % below
+        # Under a tracking URL a site serves the very same page, so it is dressed by the key of its source.
+        return _hash(f"{salt}\0{self.derived_from if self.derivation == 'tracking' else self.key}") % below
+
+    def site_number(self, below: int) -> int:
+        """A number in [0, below) that all pages of the host share."""
+        return _hash(self.host) % below
+
+    @property
+    def host(self) -> str:
+        """The host of the URL."""
+        return self.url.split("/")[2]
 
     @property
     def language(self) -> str:
         """The language of the site's own words (navigation, footer), as a BCP 47 tag."""
-        host = self.url.split("/")[2]
-        return self.lang or ("zh-Hant" if host.endswith((".tw", ".hk")) else "zh-Hans")
+        return self.lang or ("zh-Hant" if self.host.endswith((".tw", ".hk")) else "zh-Hans")
 
     @property
     def paragraphs(self) -> list[str]:
         """The body's non-empty lines."""
         return [line for line in self.body.split("\n") if line.strip()]
+
+
+def _hash(text: str) -> int:
+    """A 64-bit number, the same in every process."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 HEADERS = ("title", "url", "site", "charset", "declared", "meta_charset", "date", "expect", "into", "lang", "ns")

@@ -28,7 +28,7 @@ def _words(page: Page, role: str) -> tuple[str, ...]:
 
 def _site_name(page: Page) -> str:
     names = _words(page, "site")
-    return names[page.number(len(names), "site")]
+    return names[page.site_number(len(names))]
 
 
 # --- the body ---------------------------------------------------------------------------------------------------------

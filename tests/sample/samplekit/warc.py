@@ -48,7 +48,7 @@ def _http_of(page: Page) -> tuple[str, Headers, bytes]:
     declared = page.declared or page.charset
     content_type = "text/html" if declared == "none" else f"text/html; charset={declared}"
     headers = [
-        ("Server", SERVERS[page.number(len(SERVERS), "server")]),
+        ("Server", SERVERS[page.site_number(len(SERVERS))]),
         ("Date", format_datetime(_fetched(page), usegmt=True)),
         ("Content-Type", content_type),
     ]

@@ -82,13 +82,17 @@ def _chosen(sample: Sample, kept: Sample) -> list[tuple[int, int]]:
         return []
     keeper = pc.index_in(_column(sample, "duplicate_of"), _column(kept, "doc_id").combine_chunks())
     order = pc.sort_indices(sample.table, [("similarity", "ascending"), ("doc_id", "ascending")]).to_pylist()
-    kinds, left, found = _column(sample, "kind").to_pylist(), dict(PAIRS), []
-    places = keeper.to_pylist()
+    kinds, left, places = _column(sample, "kind").to_pylist(), dict(PAIRS), keeper.to_pylist()
+    found: dict[tuple[str, int], int] = {}
     for place in order:
-        if places[place] is not None and left.get(kinds[place], 0):
+        which = (kinds[place], places[place])
+        # One pair of a cluster is enough to judge it by.
+        if places[place] is not None and which not in found and left.get(kinds[place], 0):
             left[kinds[place]] -= 1
-            found.append((place, places[place]))
-    return sorted(found, key=lambda pair: list(PAIRS).index(kinds[pair[0]]))
+            found[which] = place
+    return sorted(
+        ((place, stays) for (_, stays), place in found.items()), key=lambda pair: list(PAIRS).index(kinds[pair[0]])
+    )
 
 
 def _places(sample: Sample, rows: list[int]) -> list[Place]:

@@ -68,5 +68,5 @@ def gather(store: Store) -> Facts:
 def _digest(recipe: Recipe) -> str:
     try:
         return recipe.digest()
-    except MdfsError as error:
-        return f"not computable here: {error}"
+    except MdfsError:
+        return "not computable here (`mdfs recipe check` says why)"

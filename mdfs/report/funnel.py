@@ -25,8 +25,9 @@ def tiles(facts: Facts) -> Html:
         shown.append((short(collect.docs_out), "documents", f"{collect.docs_out:,}"))
     if facts.totals and (last := list(facts.totals.values())[-1]).stage != "collect":
         first = collect.docs_out if collect else last.docs_in
+        where = "in the shards" if last.stage == "tokenize" else f"left after {last.stage}"
         shown.append(
-            (short(last.docs_out), f"kept after {last.stage}, {share(last.docs_out, first)}", f"{last.docs_out:,}")
+            (short(last.docs_out), f"{where}, {share(last.docs_out, first)} of documents", f"{last.docs_out:,}")
         )
     if shards := facts.files("tokenize", "shard"):
         tokens = sum(file.tokens for file in shards)
@@ -118,7 +119,10 @@ def reasons(facts: Facts, alone: dict[str, float]) -> Html:
             tables.append(_reason_table(facts, stage, row, sorted(found, key=lambda item: (-item[1], item[0])), alone))
     if not tables:
         return section("reasons", "Why documents went", tag("p", "Nothing was dropped."))
-    words = "A document counts under each reason it has, so shares may add up to more than all that were dropped."
+    words = (
+        "A document counts under each reason it has, so shares may add up to more than 100%. Only reason: the share of "
+        "its documents that would be kept if this limit were not there."
+    )
     return section("reasons", "Why documents went", note(words), *tables)
 
 
@@ -127,15 +131,17 @@ def _reason_table(
 ) -> Html:
     most = max(number for _, number, _ in found)
     with_alone = stage == "rules" and bool(alone)
-    head = ["reason", "", "what it means", "documents", "of dropped", "of in", *(["only reason"] if with_alone else [])]
+    last = ["only reason"] if with_alone else []
+    head = ["reason", "", "documents", "of dropped" if row.docs_dropped else "of quarantined", "of in", *last]
     rows = []
     for name, number, how in found:
         of = row.docs_dropped if how == _DROPPED else row.quarantined
         drawn = svg.bar([(how, number)], most, f"{name}: {number:,}")
         shares = [share(number, of), share(number, row.docs_in)]
         last = [f"{alone[name]:.0%}" if name in alone else "–"] if with_alone else []
-        rows.append([tag("code", name), drawn, explain(name, facts.recipe), count(number), *shares, *last])
-    return tag("div", tag("h3", stage), table(f"Reasons at {stage}", head, rows, left=3))
+        what = tag("span", tag("code", name), tag("span", explain(name, facts.recipe), class_="soft says"))
+        rows.append([what, drawn, count(number), *shares, *last])
+    return tag("div", tag("h3", stage), table(f"Reasons at {stage}", head, rows, left=2), class_="reasons")
 
 
 def explain(reason: str, recipe: Recipe) -> Html:
@@ -145,7 +151,7 @@ def explain(reason: str, recipe: Recipe) -> Html:
         value = getattr(recipe.rules[signal], side)
         sign = "under" if side == "min" else "over"
         limit = tag("b", f"{sign} {figure(value)}") if value is not None else Html()
-        return tag("span", limit, " ", tag("span", documentation().get(signal, ""), class_="soft"))
+        return tag("span", limit, ": ", documentation().get(signal, ""))
     if reason.startswith("label."):
         keep = " and ".join(recipe.classify.keep) or "nothing"
         return tag("span", f"most probably {reason.removeprefix('label.')}; the recipe keeps {keep}")

@@ -33,8 +33,10 @@ def signals(facts: Facts) -> Html:
     key = svg.legend(
         ("kept", "kept by the rules, above the line"), ("dropped", "dropped, below"), ("cut", "what a limit cuts off")
     )
-    source = note(f"Kept: {kept.words()}. Dropped: {dropped.words()}. Each side is drawn to its own tallest bar; "
-                  "values beyond an end of the axis stand in the bar at that end.")  # fmt: skip
+    source = note(
+        f"Kept: {kept.words()}. Dropped: {dropped.words()}. Each side is drawn to its own tallest bar, heights by the "
+        "square root of counts, so that rare values show; values beyond an end of the axis stand in its last bar."
+    )
     return section(
         "signals", "Measurements", key, source, tag("div", *limited, class_="grid"),
         details(f"{len(others)} measurements without a limit", tag("div", *others, class_="grid")) if others else "",

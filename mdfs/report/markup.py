@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 _CONTROLS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ue000-\uf8ff"
     "\ufeff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e0fff]"
 )
 
@@ -23,7 +23,7 @@ class Html(str):
 
 
 def visible(value: str) -> str:
-    """The same text with control, invisible and direction characters spelt out as ⟨U+....⟩."""
+    """The same text with control, invisible, private and direction characters spelt out as ⟨U+....⟩."""
     return _CONTROLS.sub(lambda match: f"⟨U+{ord(match[0]):04X}⟩", value.replace("\r\n", "\n"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -78,6 +79,8 @@ def axis_for(values: npt.NDArray[np.float64], limits: Sequence[float]) -> Axis:
     low = 0.0 if 0.0 <= low < 0.5 * high else low
     if high <= low:
         high = low + 1.0
+    if high in limits:  # so that what the limit cuts off is seen as an area
+        high += 0.15 * (high - low)
     return Axis(low, high, log=low >= 0.0 and high > 12 * max(middle, 1.0))
 
 
@@ -92,7 +95,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Histogram:
-    """A mirrored histogram: the first series grows up, the second down, each as shares of its own documents."""
+    """A mirrored histogram: the first series grows up, the second down, each scaled to its own tallest bar.
+
+    Heights grow with the square root of the count: filters are about the rare values, which a linear scale hides
+    beside a tall bar at zero.
+    """
 
     title: str
     up: Series
@@ -132,7 +139,7 @@ class Histogram:
         for place, number in enumerate(counts.tolist()):
             if not number:
                 continue
-            height = max(1.0, room * number / tallest)
+            height = max(1.0, room * math.sqrt(number / tallest))
             top = middle - height if way < 0 else middle
             said = f"{self._range(place)}: {number:,} {series.name} ({share(number, whole)})"
             drawn.append(

@@ -8,6 +8,7 @@ time.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from mdfs.errors import UsageError
 from mdfs.ledger import File
+from mdfs.recipe import Limit
 from mdfs.report import look
 from mdfs.report.facts import Facts, gather
 from mdfs.report.funnel import limit_words
@@ -233,26 +235,24 @@ def _document_lines(story: dict[str, Any]) -> list[str]:
     return lines + _token_lines(story["tokenize"])
 
 
+_INDENT: dict[str, Any] = {"initial_indent": " " * 12, "subsequent_indent": " " * 12, "break_on_hyphens": False}
+
+
 def _rules_lines(said: dict[str, Any] | None) -> list[str]:
     if said is None:
         return []
     lines = [f"  rules     {'dropped: ' + ', '.join(said['drop_reasons']) if said['drop_reasons'] else 'kept'}"]
-    for signal in sorted(said["signals"], key=lambda entry: (not entry["broke"], _unlimited(entry))):
-        value = "not measurable" if signal["value"] is None else figure(signal["value"])
-        limit = "" if _unlimited(signal) else f"limit {_limit(signal)}"
+    limited = [signal for signal in said["signals"] if (signal["min"], signal["max"]) != (None, None)]
+    for signal in sorted(limited, key=lambda entry: not entry["broke"]):
+        limit = limit_words(Limit(signal["min"], signal["max"]))
         broke = "  BROKEN" if signal["broke"] else ""
-        lines.append(f"            {signal['name']:<28} {value:>14}  {limit}{broke}".rstrip())
-    return lines
+        lines.append(f"            {signal['name']:<28} {_value(signal):>14}  limit {limit}{broke}")
+    others = ", ".join(f"{signal['name']} {_value(signal)}" for signal in said["signals"] if signal not in limited)
+    return lines + (textwrap.wrap(f"without a limit: {others}", 100, **_INDENT) if others else [])
 
 
-def _unlimited(signal: dict[str, Any]) -> bool:
-    return signal["min"] is None and signal["max"] is None
-
-
-def _limit(signal: dict[str, Any]) -> str:
-    from mdfs.recipe import Limit
-
-    return limit_words(Limit(signal["min"], signal["max"]))
+def _value(signal: dict[str, Any]) -> str:
+    return "not measurable" if signal["value"] is None else figure(signal["value"])
 
 
 def _dedup_lines(said: dict[str, Any] | None) -> list[str]:

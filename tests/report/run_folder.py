@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mdfs import recipe as recipes
 from mdfs import schema
 from mdfs.ledger import File, Ledger, Row
 from mdfs.parts import PartWriter
@@ -22,6 +21,14 @@ from mdfs.storage import Store
 MEASURED = pa.schema([*schema.DOCUMENT, pa.field("signals", SIGNALS, nullable=False), schema.DROP_REASONS])
 JUDGED = pa.schema([*MEASURED, schema.SCORES, schema.LABEL, schema.DECIDED_BY])
 STAGES = ("collect", "rules", "dedup", "classify", "tokenize")
+
+#: Two limits, and nothing that another part of mdfs ships but the tokenizer.
+RECIPE: dict[str, Any] = {
+    "name": "hand",
+    "title": "A recipe <for> the tests",
+    "rules": {"chars": {"min": 150}, "han_ratio": {"min": 0.6}},
+    "dedup": {"exact": True, "minhash": {"threshold": 0.8}},
+}
 
 PROSE = "清晨的河面上浮着薄雾，渡船慢慢离岸。老人把竹篙一撑，水声便远了。岸边的茶铺刚刚开门，炉火映红了窗纸。" * 5
 
@@ -62,7 +69,9 @@ def hostile(beacon: str) -> list[Doc]:
         Doc("javascript:document.title='OWNED'", attack, attack + PROSE),
         Doc("http://a.example/\"onmouseover=\"document.title='OWNED'", bidi, bidi + "\n" * 400 + PROSE),
         Doc("http://b.example/'><script>document.title='OWNED'</script>", "长" * 5000, "W" * 20_000),
-        Doc("data:text/html,<script>1</script>", attack, attack, reasons=("han_ratio.min",), signals={"han_ratio": 0.1}),
+        Doc(
+            "data:text/html,<script>1</script>", attack, attack, reasons=("han_ratio.min",), signals={"han_ratio": 0.1}
+        ),
     ]
 
 
@@ -93,10 +102,10 @@ def records() -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def write(folder: Path, docs: list[Doc], *, until: str = "tokenize", recipe: str = "yuan1") -> Store:
+def write(folder: Path, docs: list[Doc], *, until: str = "tokenize") -> Store:
     """A run's folder after the stage `until` ("" for a run that has done nothing yet), one part file a source."""
     store = Store(str(folder))
-    store.write_json("ledger/run.json", {"mdfs_version": "0.0.test", "recipe": recipes.load(recipe).to_dict()})
+    store.write_json("ledger/run.json", {"mdfs_version": "0.0.test", "recipe": RECIPE})
     done = STAGES[: STAGES.index(until) + 1] if until else ()
     for source in sorted({doc.source for doc in docs}):
         part = Part(store, source, [doc for doc in docs if doc.source == source])
@@ -123,7 +132,9 @@ class Part:
     def rules(self) -> None:
         broken = [doc for doc in self.docs if doc.reasons]
         files = self._file(f"rules/kept/{self.name}.parquet", MEASURED, [_measured(doc) for doc in self.clean])
-        files += self._file(f"rules/dropped/{self.name}.parquet", MEASURED, [_measured(doc) for doc in broken], "dropped")
+        files += self._file(
+            f"rules/dropped/{self.name}.parquet", MEASURED, [_measured(doc) for doc in broken], "dropped"
+        )
         reasons = Counter(reason for doc in broken for reason in doc.reasons)
         self._row("rules", files, len(self.docs), len(self.clean), len(broken), dropped=dict(reasons))
 

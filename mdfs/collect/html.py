@@ -9,7 +9,7 @@ from typing import NamedTuple
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
-from mdfs.collect import encoding
+from mdfs.collect import blocks, encoding
 
 #: Elements inside each other. Browsers build no deeper trees (Chromium: 512), and the time that the main content takes
 #: grows with the square of the depth: 0.3 s at 4,000, 16 s at 20,000.
@@ -31,6 +31,10 @@ _CLOSED_BY_ITSELF = (
     "track",
     "wbr",
 )
+#: Characters of main text under which the page is gone through again, this time with all that has the class or place of
+#: a frame: some sites put the article there.
+_TOO_LITTLE = 60
+
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
 _META_TAG = re.compile(r"<meta\b([^>]{1,2000})>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([a-zA-Z][\w:.-]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
@@ -78,17 +82,27 @@ def extract(page: bytes, *, url: str = "", declared: str | None = None, main_con
     if (deep := _depth_bound(source)) > MAX_DEPTH:
         raise TooDeepError(f"up to {deep} elements inside each other")
     tree = HTMLTree.parse(source)
-    text = extract_plain_text(
+    text = blocks.main_text(_markup(tree, main_content=True)) if main_content else ""
+    if len(text) < _TOO_LITTLE:
+        everything = _markup(tree, main_content=False)
+        text = max(text, blocks.main_text(everything) if main_content else blocks.all_text(everything), key=len)
+    return Extracted(_title(tree), text, found.encoding, found.by, _facts(source))
+
+
+def _markup(tree: HTMLTree, *, main_content: bool) -> str:
+    """The page's words, with paragraphs, list items, headings and links marked, and nothing else."""
+    markup: str = extract_plain_text(
         tree,
+        preserve_formatting="minimal_html",
         main_content=main_content,
         alt_texts=False,
-        links=False,
+        links=True,
         form_fields=False,
         noscript=False,
         comments=True,
         list_bullets=False,
     )
-    return Extracted(_title(tree), text.strip(), found.encoding, found.by, _facts(source))
+    return markup
 
 
 def _title(tree: HTMLTree) -> str:

@@ -268,7 +268,7 @@ def source_list(as_json: bool) -> None:
     """
     from mdfs.collect import readers
 
-    _table(readers.describe(), as_json)
+    _table(readers.described(), as_json)
 
 
 @cli.group("rule")

@@ -67,7 +67,9 @@ def test_a_text_without_words_has_no_shingle_and_the_empty_signature():
 
 def test_a_text_longer_than_a_block_of_the_kernel():
     text = "".join(chr(0x4E00 + i * 7919 % 20_000) for i in range(9_000))
-    assert np.array_equal(by_datasketch(text, 5, 128, 1), signatures(pa.array([text]), ngram=5, num_perm=128, seed=1)[0])
+    assert np.array_equal(
+        by_datasketch(text, 5, 128, 1), signatures(pa.array([text]), ngram=5, num_perm=128, seed=1)[0]
+    )
 
 
 def test_similarity_is_estimated_without_bias():

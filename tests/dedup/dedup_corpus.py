@@ -1,5 +1,6 @@
 """Small corpora for the tests of dedup: part files as rules leave them, made texts, and an exact oracle."""
 
+import functools
 import hashlib
 import itertools
 import random
@@ -7,7 +8,6 @@ import re
 
 import pyarrow as pa
 
-from mdfs import engine
 from mdfs.ledger import Ledger, Row
 from mdfs.parts import PartWriter, read_part
 from mdfs.progress import Progress
@@ -75,15 +75,17 @@ def make_run(folder, dedup, docs, *, parts=3, sources=(), with_engine=None):
     for number, start in enumerate(range(0, len(docs), size)):
         rows = docs[start : start + size]
         with PartWriter(store, f"rules/kept/part-{number:05d}.parquet", KEPT, kind="kept") as part:
-            for few in itertools.batched(rows, 16) if hasattr(itertools, "batched") else [rows]:
-                part.write(pa.RecordBatch.from_pylist(list(few), schema=KEPT))
-        Ledger(store).commit(Row("rules", f"part-{number:05d}", files=part.files, docs_in=len(rows), docs_out=len(rows)))
+            part.write(pa.RecordBatch.from_pylist(rows, schema=KEPT))
+        Ledger(store).commit(
+            Row("rules", f"part-{number:05d}", files=part.files, docs_in=len(rows), docs_out=len(rows))
+        )
     return Run(store, recipe, with_engine, Progress(quiet=True))
 
 
 def duplicates(run):
     """What the stage wrote: doc_id → (duplicate_of, kind, similarity)."""
-    rows = (row for file in run.files("dedup", "duplicates") for b in read_part(run.store, file.path) for row in b.to_pylist())
+    batches = (batch for file in run.files("dedup", "duplicates") for batch in read_part(run.store, file.path))
+    rows = (row for batch in batches for row in batch.to_pylist())
     return {row["doc_id"]: (row["duplicate_of"], row["kind"], round(row["similarity"], 4)) for row in rows}
 
 
@@ -103,18 +105,23 @@ def oracle(docs, dedup, sources=()):
     sets = {d["doc_id"]: grams(d["text"]) for d in docs}
     group = {d["doc_id"]: d["doc_id"] for d in docs}
 
+    words = {d["doc_id"]: re.sub(r"[\W_]+", "", d["text"]) for d in docs}
+    long = {i: bool(dedup.minhash) and len(w) - 4 >= dedup.minhash.min_shingles for i, w in words.items()}
+    text = {d["doc_id"]: words[d["doc_id"]].lower() or d["text"].encode() for d in docs}
+    page = {d["doc_id"]: d["url"].lower().split("?")[0] for d in docs}
+
     def kind_of(x, y):
-        if dedup.url and x["url"] and x["url"].lower().split("?")[0] == y["url"].lower().split("?")[0]:
+        one, other = x["doc_id"], y["doc_id"]
+        if dedup.url and page[one] and page[one] == page[other]:
             return "url", 1.0
-        words = [re.sub(r"[\W_]+", "", d["text"]).lower() or d["text"].encode() for d in (x, y)]
-        short = dedup.minhash and max(len(sets[d["doc_id"]]) for d in (x, y)) < dedup.minhash.min_shingles
-        if (dedup.exact or short) and words[0] == words[1]:
+        short = dedup.minhash and not (long[one] or long[other])
+        if (dedup.exact or short) and text[one] == text[other]:
             return "exact", 1.0
         return "minhash", jaccard(sets[x["doc_id"]], sets[y["doc_id"]])
 
     for x, y in itertools.combinations(docs, 2):
         kind, similarity = kind_of(x, y)
-        enough = dedup.minhash and min(len(re.sub(r"[\W_]+", "", d["text"])) - 4 for d in (x, y)) >= dedup.minhash.min_shingles
+        enough = long[x["doc_id"]] and long[y["doc_id"]]
         if kind != "minhash" or (enough and similarity >= dedup.minhash.threshold):
             old, new = group[x["doc_id"]], group[y["doc_id"]]
             group = {id_: new if g == old else g for id_, g in group.items()}
@@ -135,9 +142,10 @@ def oracle(docs, dedup, sources=()):
     return found
 
 
-def local():
-    """The local engine with two workers; to be closed."""
-    return engine.create("local", workers=2)
+@functools.cache
+def sample_oracle(dedup):
+    """The oracle's answer for `sample()`."""
+    return oracle(sample(), dedup)
 
 
 def source(name, priority):

@@ -5,18 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from corpus import ALL, MINHASH, doc, duplicates, edited, make_run, oracle, prose, sample, source
+from dedup_corpus import ALL, MINHASH, doc, duplicates, make_run, oracle, prose, sample, sample_oracle, source
 
 from mdfs import engine
 from mdfs.dedup import components, keys, stage
 from mdfs.errors import RunError
-from mdfs.recipe import Dedup
+from mdfs.recipe import Dedup, Recipe
 
 ENGINES = ["local", pytest.param("spark", marks=pytest.mark.spark)]
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def worker(request):
+    if request.param == "local":
+        yield request.getfixturevalue("local")
+        return
     made = engine.create(request.param, workers=2)
     yield made
     made.close()
@@ -58,7 +61,7 @@ def test_as_the_oracle_says(worker, tmp_path, name):
     run = make_run(tmp_path, RECIPES[name], docs, with_engine=worker)
     stage.run(run)
     found = duplicates(run)
-    assert found == oracle(docs, RECIPES[name])
+    assert found == sample_oracle(RECIPES[name])
     assert found
     total = sum(row.docs_dropped for row in run.ledger.rows("dedup").values())
     assert total == len(found)
@@ -71,7 +74,7 @@ def test_components_of_a_session_are_those_of_union_find(worker, tmp_path, monke
     monkeypatch.setattr(stage, "DRIVER_EDGES", 0)
     run = make_run(tmp_path, ALL, docs, with_engine=worker)
     stage.run(run)
-    assert duplicates(run) == oracle(docs, ALL)
+    assert duplicates(run) == sample_oracle(ALL)
 
 
 @pytest.mark.parametrize("shape", ["path", "star", "random", "pair"])
@@ -127,7 +130,7 @@ def test_order_parts_and_strangers_change_nothing(local, tmp_path, change):
     docs, parts = change[1](sample())
     run = make_run(tmp_path, ALL, docs, parts=parts, with_engine=local)
     stage.run(run)
-    assert duplicates(run) == oracle(sample(), ALL)
+    assert duplicates(run) == sample_oracle(ALL)
 
 
 def test_the_keeper_is_the_best_by_the_declared_order(local, tmp_path):
@@ -193,10 +196,10 @@ def test_more_documents_are_taken_into_account(local, tmp_path):
     stage.run(run)
     run = make_run(tmp_path, ALL, docs, with_engine=local)
     stage.run(run)
-    assert duplicates(run) == oracle(docs, ALL)
+    assert duplicates(run) == sample_oracle(ALL)
 
 
-class Cut(Exception):
+class CutError(Exception):
     """The run is killed here."""
 
 
@@ -208,11 +211,11 @@ def test_a_run_that_was_cut_off_goes_on(local, tmp_path, monkeypatch, at):
 
     def cut(name, *rest, **options):
         if name == at:
-            raise Cut
+            raise CutError
         return done(name, *rest, **options)
 
     def fail(*_):
-        raise Cut
+        raise CutError
 
     with monkeypatch.context() as patch:
         patch.setattr(run, "map", cut)
@@ -220,11 +223,13 @@ def test_a_run_that_was_cut_off_goes_on(local, tmp_path, monkeypatch, at):
             patch.setattr(stage.keepers, "write", fail)
         if at == "delete":
             patch.setattr(type(run.store), "delete_folder", fail)
-            patch.setattr(run.store, "delete_folder", lambda path: None if path != "dedup/work" else fail(), raising=False)
-        with pytest.raises(Cut):
+            patch.setattr(
+                run.store, "delete_folder", lambda path: None if path != "dedup/work" else fail(), raising=False
+            )
+        with pytest.raises(CutError):
             stage.run(run)
     stage.run(run)
-    assert duplicates(run) == oracle(docs, ALL)
+    assert duplicates(run) == sample_oracle(ALL)
     assert not run.store.list("dedup/work")
 
 
@@ -235,7 +240,7 @@ def test_another_recipe_over_a_half_finished_one(local, tmp_path):
     first = duplicates(run)
     run.recipe = replace(run.recipe, dedup=Dedup(exact=True))
     stage.run(run)
-    assert duplicates(run) == oracle(docs, Dedup(exact=True))
+    assert duplicates(run) == sample_oracle(Dedup(exact=True))
     run.recipe = replace(run.recipe, dedup=ALL)
     stage.run(run)
     assert duplicates(run) == first
@@ -297,16 +302,10 @@ def test_what_a_killed_worker_left_is_not_read(worker, tmp_path):
 
     run.map = littering
     stage.run(run)
-    assert duplicates(run) == oracle(docs, ALL)
+    assert duplicates(run) == sample_oracle(ALL)
 
 
 def test_priority_of_a_source():
-    make = [source("high", 3), replace(source("x", 5), name="", match="web*/**"), replace(source("x", 7), match="*")]
-    recipe = make_recipe(make)
-    assert [keys.priority(recipe, name) for name in ("high", "web2", "x", "other")] == [3, 5, 7, 7 * 0 + 0]
-
-
-def make_recipe(sources):
-    from mdfs.recipe import Recipe
-
-    return Recipe(name="test", source=tuple(sources))
+    known = [source("high", 3), replace(source("x", 5), name="", match="web*/**"), replace(source("x", 7), match="*")]
+    recipe = Recipe(name="test", source=tuple(known))
+    assert [keys.priority(recipe, name) for name in ("high", "web2", "x", "other")] == [3, 5, 7, 0]

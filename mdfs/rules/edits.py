@@ -80,7 +80,9 @@ def boilerplate() -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int32], npt.ND
     return keys, nodes, kinds
 
 
-def edit(offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8], edits: Edits, counts: npt.NDArray[np.int64]) -> tuple[Any, Any]:
+def edit(
+    offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8], edits: Edits, counts: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
     """Apply the edits of a recipe and return the new offsets, from 0, and bytes.
 
     Args:
@@ -95,7 +97,7 @@ def edit(offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8], edits: Edi
 
 
 @inlined
-def _decode(data: Any, i: int) -> tuple[int, int]:
+def _decode(data: Any, i: Any) -> Any:
     """The code point at byte `i` of valid UTF-8 and the place after it."""
     lead = np.int64(data[i])
     if lead < 0x80:
@@ -109,7 +111,7 @@ def _decode(data: Any, i: int) -> tuple[int, int]:
 
 
 @inlined
-def _child(keys: Any, nodes: Any, node: int, c: int) -> int:
+def _child(keys: Any, nodes: Any, node: Any, c: Any) -> Any:
     """The trie's node after `node` and `c`, or -1."""
     key = np.uint64(node << 21 | c)
     key = (key ^ (key >> _U32)) * _MIX
@@ -172,13 +174,17 @@ def _takes_joiner(kind: int) -> bool:
 
 
 @kernel
-def _edit(offsets: Any, data: Any, unicode: bool, whitespace: bool, boilerplate: bool, actions: Any, classes: Any, keys: Any,
-          nodes: Any, kinds: Any, new_offsets: Any, out: Any, counts: Any) -> None:  # fmt: skip
+def _edit(offsets: Any, data: Any, unicode: bool, whitespace: bool, boilerplate: bool, actions: Any, classes: Any,
+          keys: Any, nodes: Any, kinds: Any, new_offsets: Any, out: Any, counts: Any) -> None:  # fmt: skip
     """Write every document's edited text to `out`, line by line; see `edit`."""
     o = 0
     for d in range(offsets.size - 1):
         i, stop, begin, count = np.int64(offsets[d]), np.int64(offsets[d + 1]), o, counts[d]
-        line, blank, before = o, False, 0  # where the line begins in `out`; whether it ends in a blank; the character before
+        line, blank, before = (
+            o,
+            False,
+            0,
+        )  # where the line begins in `out`; whether a blank ends it; the character before
         while i < stop:
             at = i
             c, i = _decode(data, i)

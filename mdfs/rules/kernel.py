@@ -1,9 +1,9 @@
 """The measuring kernel: one pass over the UTF-8 bytes of a batch, one row of int64 counters a document.
 
-The pass decodes code points, looks each up in a table (class and flags, `mdfs.rules.characters`), and keeps the state of the line,
-the word and the digit run that it is in. It hands on reading units (one Han character, one word, one number) in windows
-of `WINDOW`; repetition and phrases are looked for in a window, so that scratch memory stays at 1 MB however long a text is and
-a long book does not count as repetitive.
+The pass decodes code points, looks each up in a table (class and flags, `mdfs.rules.characters`), and keeps the state
+of the line, the word and the digit run that it is in. It hands on reading units (one Han character, one word, one
+number) in windows of `WINDOW`; repetition and phrases are looked for in a window, so that scratch memory stays at 1 MB however
+long a text is and a long book does not count as repetitive.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ COUNTERS = (
  BULLET_LINES, ELLIPSIS_LINES, SENTENCES, UNIQUE_CHARS, ENTROPY_SUM,
  TOP_2, TOP_4, DUPLICATE_8, DUPLICATE_16, URLS, PHONES, PHRASES) = range(13, 39)  # fmt: skip
 
-#: Reading units that repetition is looked for in at once: 16,384 Chinese characters are 48 kB; the tables fit the L2 cache.
+#: Reading units in which repetition is looked for at once: 48 kB of Chinese, whose tables fit the L2 cache.
 WINDOW = 16_384
 #: Slots of a hash table over a window: a power of two, at most half full.
 SLOTS = 2 * WINDOW
@@ -42,29 +42,25 @@ LOGS = 1 << 16
 
 # Numba computes uint64 with int64 in float64, so every constant that meets a hash is uint64.
 _U1, _U8, _U29, _U32, _U48 = (np.uint64(n) for n in (1, 8, 29, 32, 48))
-_U0, _MIX, _FNV, _SEED = np.uint64(0), np.uint64(0x9E3779B97F4A7C15), np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)
-_WORD = np.uint64(1 << 63)
+_U0, _WORD, _MIX = np.uint64(0), np.uint64(1 << 63), np.uint64(0x9E3779B97F4A7C15)
+_FNV, _SEED = np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)
 _ADDRESS, _WWW, _LOW24, _LOW32, _BYTE = (np.uint64(n) for n in (0x3A2F2F, 0x7777772E, 0xFFFFFF, 0xFFFFFFFF, 0xFF))
 _SLASH, _THREE_DOTS = np.uint64(0x2F), np.uint64(0x2E2E2E)
 
 # Classes and flags of `mdfs.rules.characters`, which a test compares.
 _WHITE, _HAN, _KANA, _HANGUL, _LATIN, _DIGIT, _OTHER, _MARK, _BROKEN = 0, 1, 2, 3, 4, 5, 6, 7, 12
-_STOP, _CLASSICAL, _END, _CLOSER, _SENTENCE, _CODE, _BULLET, _BROKEN_1, _BROKEN_2, _BREAK = (
-    16 << k for k in range(10)
-)
+_STOP, _CLASSICAL, _END, _CLOSER, _SENTENCE, _CODE, _BULLET, _BROKEN_1, _BROKEN_2, _BREAK = (16 << k for k in range(10))
 
 
 @inlined
-def _decode(data: Any, i: int) -> tuple[int, int]:
+def _decode(data: Any, i: Any) -> Any:
     """The code point at byte `i` of valid UTF-8 and the place after it."""
     lead = np.int64(data[i])
     if lead < 0x80:
         return lead, i + 1
     if lead >= 0xF0:
-        return (
-            (lead & 7) << 18 | (np.int64(data[i + 1]) & 63) << 12 | (np.int64(data[i + 2]) & 63) << 6 | np.int64(data[i + 3]) & 63,
-            i + 4,
-        )
+        high = (lead & 7) << 18 | (np.int64(data[i + 1]) & 63) << 12
+        return high | (np.int64(data[i + 2]) & 63) << 6 | np.int64(data[i + 3]) & 63, i + 4
     if lead >= 0xE0:
         return (lead & 15) << 12 | (np.int64(data[i + 1]) & 63) << 6 | np.int64(data[i + 2]) & 63, i + 3
     return (lead & 31) << 6 | np.int64(data[i + 1]) & 63, i + 2
@@ -79,7 +75,7 @@ def _mix(key: Any) -> Any:
 
 
 @inlined
-def _slot(keys: Any, mask: Any, key: Any) -> int:
+def _slot(keys: Any, mask: Any, key: Any) -> Any:
     """Where `key` stands in an open-addressing table, or the free slot where it would."""
     at = key & mask
     while keys[at] != key and keys[at] != _U0:
@@ -103,12 +99,12 @@ def _size(items: int) -> int:
 
 
 @inlined
-def _top(units: Any, n: int, length: int, keys: Any, times: Any) -> int:
+def _top(units: Any, n: int, length: int, keys: Any, times: Any) -> Any:
     """How often the commonest run of `length` (2 or 4) units occurs, 0 where there is none."""
     size = _size(n)
     mask = np.uint64(size - 1)
     keys[:size] = _U0
-    best = 0
+    best: Any = 0
     for i in range(n - length + 1):
         key = units[i] * _FNV + units[i + 1]
         if length == 4:
@@ -157,7 +153,8 @@ def _phrases(units: Any, n: int, starts: Any, trie_keys: Any, trie_nodes: Any, t
         if units[i] < _WORD and (i + 1 == n or not starts[np.int64(_pair(units[i], units[i + 1]) >> _U48)]):
             i += 1
             continue
-        node, j, end, found = np.int64(0), i, i, -1
+        node, j, end = np.int64(0), i, i
+        found: Any = -1
         while j < n:
             at = _slot(trie_keys, mask, _mix(units[j] * _MIX + np.uint64(node)))
             if trie_keys[at] == _U0:
@@ -223,7 +220,7 @@ def _is_phone(value: int, digits: int, dashes: int) -> bool:
 @inlined
 def _entropy(row: Any, times: Any, touched: Any, different: int, logs: Any) -> None:
     """Sum c·log2(c) over the characters, in millionths of a bit, and clear the counts."""
-    total = 0
+    total: Any = 0
     for k in range(different):
         count = times[touched[k]]
         times[touched[k]] = 0
@@ -233,14 +230,14 @@ def _entropy(row: Any, times: Any, touched: Any, different: int, logs: Any) -> N
 
 
 @inlined
-def _pair_is_broken(broken: Any, first: int, second: int) -> bool:
+def _pair_is_broken(broken: Any, first: Any, second: Any) -> Any:
     key = _mix(np.uint64(first << 16 | second))
     return broken[_slot(broken, np.uint64(broken.size - 1), key)] == key
 
 
 @kernel
-def measure(offsets: Any, data: Any, classes: Any, table: Any, broken: Any, starts: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any,
-            logs: Any, times: Any, touched: Any, out: Any) -> None:  # fmt: skip
+def measure(offsets: Any, data: Any, classes: Any, table: Any, broken: Any, starts: Any, trie_keys: Any,
+            trie_nodes: Any, trie_lists: Any, logs: Any, times: Any, touched: Any, out: Any) -> None:  # fmt: skip
     """Count everything in every document.
 
     Args:
@@ -251,26 +248,29 @@ def measure(offsets: Any, data: Any, classes: Any, table: Any, broken: Any, star
         logs: int64[LOGS]. `times`: int32[0x110000] zeros, `touched`: int32[0x110000], both scratch.
         out: int64[n, len(COUNTERS)], zeros; filled.
     """
-    units = np.empty(WINDOW, np.uint64)
+    units = np.empty(WINDOW + 1, np.uint64)
     keys = np.zeros(SLOTS, np.uint64)
     seen = np.zeros(SLOTS, np.uint64)
     gram_times = np.empty(SLOTS, np.int32)
     state = np.zeros(WINDOW + 1, np.int64)
     for d in range(offsets.size - 1):
-        _document(offsets[d], offsets[d + 1], data, classes, table, broken, starts, trie_keys, trie_nodes, trie_lists, logs,
-                  times, touched, units, keys, gram_times, seen, state, out[d])  # fmt: skip
+        _document(offsets[d], offsets[d + 1], data, classes, table, broken, starts, trie_keys, trie_nodes, trie_lists,
+                  logs, times, touched, units, keys, gram_times, seen, state, out[d])  # fmt: skip
 
 
 @inlined
-def _document(i: int, stop: int, data: Any, classes: Any, table: Any, broken: Any, starts: Any, trie_keys: Any, trie_nodes: Any,
-              trie_lists: Any, logs: Any, times: Any, touched: Any, units: Any, keys: Any, gram_times: Any, seen: Any,
-              state: Any, row: Any) -> None:  # fmt: skip
+def _document(i: Any, stop: Any, data: Any, classes: Any, table: Any, broken: Any, starts: Any, trie_keys: Any,
+              trie_nodes: Any, trie_lists: Any, logs: Any, times: Any, touched: Any, units: Any, keys: Any,
+              gram_times: Any, seen: Any, state: Any, row: Any) -> None:  # fmt: skip
     """Count everything in one document: bytes `i` to `stop` of `data`."""
     n, different = 0, 0  # units in the window; different characters
-    in_word, word = -1, _SEED  # the class of the word or number that the pass is in, -1 outside; its hash
-    number, digits, dashes = 0, 0, 0  # of the digit run
+    in_word: Any = -1  # the class of the word or number that the pass is in, -1 outside
+    word = _SEED  # its hash
+    number: Any = 0
+    digits, dashes = 0, 0  # of the digit run
     line_chars, line_key, ends = 0, _SEED, False  # of the line, without white space
-    last, recent, dot, in_marks = 0, _U0, False, False  # before here, without white space; recent: 8 bytes, 0xFF beyond ASCII
+    last, recent = 0, _U0  # before here in the line, without white space; recent: 8 bytes, 0xFF beyond ASCII
+    dot, in_marks = False, False  # whether a full stop after a letter, or sentence marks, stand right before
     beside, beside_flags, counted = 0, 0, False  # the character right before; whether a broken pair holds it already
     while i < stop:
         c, i = _decode(data, i)
@@ -293,7 +293,8 @@ def _document(i: int, stop: int, data: Any, classes: Any, table: Any, broken: An
             dot, in_marks, beside, beside_flags, counted = False, False, c, 0, False
             if flags & _BREAK:
                 if line_chars:
-                    _line(row, line_chars, ends, last == 0x2026 or recent & _LOW24 == _THREE_DOTS, line_key, seen, state)
+                    dots = last == 0x2026 or recent & _LOW24 == _THREE_DOTS
+                    _line(row, line_chars, ends, dots, line_key, seen, state)
                 line_chars, line_key, ends, last, recent = 0, _SEED, False, 0, _U0
         else:
             if times[c] == 0:
@@ -315,7 +316,7 @@ def _document(i: int, stop: int, data: Any, classes: Any, table: Any, broken: An
                 if kind == _DIGIT:
                     digits += 1
                     number = number * 10 + (c & 15) if digits <= 12 else number
-            dot = c == 0x2E and 0x61 <= last | 32 <= 0x7A
+            dot = c == 0x2E and 0x61 <= beside | 32 <= 0x7A
             if flags >= _END:
                 row[CODE_MARKS] += (flags & _CODE) != 0
                 row[SENTENCES] += (flags & _SENTENCE) != 0 and not in_marks
@@ -334,9 +335,10 @@ def _document(i: int, stop: int, data: Any, classes: Any, table: Any, broken: An
             elif c == 0x2E:
                 row[URLS] += recent & _LOW32 == _WWW and (recent >> _U32) & _BYTE != _SLASH
             last, beside, beside_flags = c, c, flags
-        if n >= WINDOW - 1:
-            _window(units, n, keys, gram_times, starts, trie_keys, trie_nodes, trie_lists, row)
-            n = 0
+        if n >= WINDOW:  # one more where a character ended a word
+            _window(units, WINDOW, keys, gram_times, starts, trie_keys, trie_nodes, trie_lists, row)
+            units[0] = units[WINDOW]
+            n -= WINDOW
     if in_word >= 0:
         units[n] = word | _WORD
         n += 1

@@ -12,7 +12,7 @@ import pyarrow as pa
 from mdfs.recipe import Edits
 from mdfs.rules import characters as ch
 from mdfs.rules import edits as text_edits
-from mdfs.rules import kernel, mojibake, phrases, signals
+from mdfs.rules import kernel, mojibake, phrases, registry, signals
 
 
 def measured(batch: pa.RecordBatch, edits: Edits) -> pa.RecordBatch:
@@ -27,7 +27,7 @@ def measured(batch: pa.RecordBatch, edits: Edits) -> pa.RecordBatch:
     table = _count(offsets, data)
     counts |= {name: np.ascontiguousarray(table[:, k]) for k, name in enumerate(kernel.COUNTERS)}
     counts |= {name: np.ascontiguousarray(edited[:, k]) for k, name in enumerate(text_edits.COUNTERS)}
-    values = signals.measure_all(signals.Measured(counts))
+    values = signals.measure_all(registry.Measured(counts))
     return batch.append_column(pa.field("signals", signals.SIGNALS, nullable=False), values)
 
 
@@ -70,8 +70,9 @@ def _tables() -> tuple[npt.NDArray[Any], ...]:
     classes = ch.classes()
     table = classes[:0x10000].astype(np.uint16)
     flags = {
-        ch.F_STOP: ch.STOP + ch.CLASSICAL, ch.F_CLASSICAL: ch.CLASSICAL, ch.F_END: ch.END_MARKS, ch.F_CLOSER: ch.CLOSERS,
-        ch.F_SENTENCE: ch.SENTENCE_MARKS, ch.F_CODE: ch.CODE_MARKS, ch.F_BULLET: ch.BULLETS, ch.F_BREAK: ch.LINE_BREAKS,
+        ch.F_STOP: ch.STOP + ch.CLASSICAL, ch.F_CLASSICAL: ch.CLASSICAL, ch.F_END: ch.END_MARKS,
+        ch.F_CLOSER: ch.CLOSERS, ch.F_SENTENCE: ch.SENTENCE_MARKS,
+        ch.F_CODE: ch.CODE_MARKS, ch.F_BULLET: ch.BULLETS, ch.F_BREAK: ch.LINE_BREAKS,
         ch.F_BROKEN_1: "".join({pair[0] for pair in mojibake.pairs()}),
         ch.F_BROKEN_2: "".join({pair[1] for pair in mojibake.pairs()}),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Pairs of characters that arise when Chinese is decoded with the wrong encoding, computed from the commonest characters.
+"""Pairs of characters that arise when Chinese is decoded wrongly, computed from the commonest characters.
 
 中 in UTF-8 is E4 B8 AD: read as Windows-1252 it is ä¸ and a soft hyphen. 的话 in UTF-8, read as GBK, is three rare
 characters. Such neighbours practically never stand beside each other in text, so their share measures the damage.
@@ -65,7 +65,7 @@ def table() -> npt.NDArray[np.uint64]:
     """The set of pairs as the kernel's open-addressing table of mixed keys `first << 16 | second`."""
     found = sorted(pairs())
     keys = np.zeros(1 << (4 * len(found)).bit_length(), np.uint64)
-    for first, second in found:
-        place(keys, mix(ord(first) << 16 | ord(second)))
+    for pair in found:
+        place(keys, mix(ord(pair[0]) << 16 | ord(pair[1])))
     keys.flags.writeable = False
     return keys

@@ -1,7 +1,8 @@
 """Phrase lists and the one trie that holds them all, in arrays that the kernel walks.
 
-A phrase is a run of reading units, so that spaces and punctuation put between its characters do not hide it: 六 合 彩 and
-六.合.彩 count as 六合彩. Latin letters match in either case, and only whole words: `qq` does not match in `qqmusic`.
+A phrase is a run of reading units, so that spaces and punctuation put between its characters do not hide it:
+六 合 彩 and 六.合.彩 count as 六合彩. Latin letters match in either case, and only whole words: `qq` does not match in
+`qqmusic`.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ _MIX, _FNV, _SEED, _WORD = 0x9E3779B97F4A7C15, 0x100000001B3, 0xCBF29CE484222325
 
 @dataclass(frozen=True)
 class Trie:
-    """Transitions in an open-addressing table: (node, unit) → node. `lists[node]` is the list whose phrase ends there, or -1.
+    """Transitions in an open-addressing table: (node, unit) → node.
 
+    `lists[node]` is the number of the list whose phrase ends there, or -1.
     `starts` is bool[65536]: whether a phrase may begin with two units of that hash, so that most places need no look.
     """
 

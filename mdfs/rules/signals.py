@@ -1,92 +1,17 @@
-"""The registry of measurements: a rule is one function, its name the signal's name, its docstring its documentation.
+"""The measurements: a rule is one function, its name the signal's name, its docstring its documentation.
 
 Rules are vectorised over a batch: each turns the kernel's counters, one row a document, into one value a document. They
 measure and never decide; limits stand in the recipe. What cannot be measured is null.
-
-Counts are int64. Shares and rates are float64 and not float32: a stored value then compares with a limit exactly as it
-did when the document was decided on, so deciding again from the files gives the same corpus.
 """
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
-
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-Counts = npt.NDArray[np.int64]
+from mdfs.rules.registry import Measured, Values, describe, divide, integer, measure_all, names, ratio, struct
 
-
-@dataclass(frozen=True)
-class Values:
-    """One value a document: int64 or float64, and where `null` is true there is none."""
-
-    values: npt.NDArray[Any]
-    null: npt.NDArray[np.bool_] | None = None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The kernel's counters of a batch: `counts[name]` is int64[n_docs] (see `mdfs.rules.kernel.COUNTERS`)."""
-
-    counts: dict[str, Counts]
-
-    def count(self, name: str) -> Values:
-        """A counter as it is."""
-        return Values(self.counts[name])
-
-    def share(self, part: str, whole: str, scale: float = 1.0) -> Values:
-        """`scale` × part / whole; null where the whole is zero."""
-        return divide(self.counts[part], self.counts[whole], scale)
-
-
-def divide(part: Counts, whole: Counts, scale: float = 1.0) -> Values:
-    """`scale` × part / whole; null where the whole is zero."""
-    null = whole == 0
-    return Values(scale * part / np.where(null, 1, whole), null)
-
-
-Rule = Callable[[Measured], Values]
-_R = TypeVar("_R", bound=Rule)
-_RULES: dict[str, tuple[Rule, pa.DataType]] = {}
-
-
-def ratio(rule: _R) -> _R:
-    """Register a rule that gives float64."""
-    _RULES[rule.__name__] = (rule, pa.float64())
-    return rule
-
-
-def integer(rule: _R) -> _R:
-    """Register a rule that gives int64."""
-    _RULES[rule.__name__] = (rule, pa.int64())
-    return rule
-
-
-def names() -> tuple[str, ...]:
-    """Names of all signals, in registry order, which is the order of drop reasons."""
-    return tuple(_RULES)
-
-
-def describe() -> list[dict[str, str]]:
-    """Name, type and documentation of every signal, in registry order."""
-    return [
-        {"name": name, "type": str(kind), "help": inspect.getdoc(rule) or ""} for name, (rule, kind) in _RULES.items()
-    ]
-
-
-def measure_all(measured: Measured) -> pa.StructArray:
-    """Every rule's values for a batch, as the struct `SIGNALS`. A rule that raises stops the unit."""
-    columns = []
-    for rule, kind in _RULES.values():
-        got = rule(measured)
-        columns.append(pa.array(got.values, kind, mask=got.null))
-    return pa.StructArray.from_arrays(columns, fields=list(SIGNALS))
-
+__all__ = ["SIGNALS", "describe", "measure_all", "names"]
 
 # ---- size
 
@@ -241,7 +166,7 @@ def broken_ratio(m: Measured) -> Values:
 
 @ratio
 def mojibake_ratio(m: Measured) -> Values:
-    """Characters in pairs that arise when Chinese is decoded wrongly, among characters, 0 to 1; null without characters.
+    """Characters in pairs that wrong decoding gives, among characters, 0 to 1; null without characters.
 
     The pairs are computed from the 500 commonest characters (`mdfs.rules.mojibake`): UTF-8 read as Latin-1,
     Windows-1252 or GBK, and GBK read as Latin-1 or Windows-1252.
@@ -254,7 +179,7 @@ def mojibake_ratio(m: Measured) -> Values:
 
 @ratio
 def end_mark_ratio(m: Measured) -> Values:
-    """Characters that stand in lines which end with an end mark (。！？…；：” and the like), 0 to 1; null without characters."""
+    """Characters in lines that end with an end mark (。！？…；：” …), 0 to 1; null without characters."""
     return m.share("end_mark_chars", "chars")
 
 
@@ -376,7 +301,7 @@ def phones_per_kchar(m: Measured) -> Values:
 
 @ratio
 def contact_words_per_kchar(m: Measured) -> Values:
-    """Invitations to get in touch (加微信, QQ群 …: `lists/contact.txt`) per 1,000 characters; null without characters."""
+    """Invitations to get in touch (加微信 …: `lists/contact.txt`) per 1,000 characters; null without characters."""
     return m.share("contact", "chars", 1000.0)
 
 
@@ -426,4 +351,4 @@ def edited_boilerplate_chars(m: Measured) -> Values:
 
 
 #: The type of the column `signals`.
-SIGNALS: pa.StructType = pa.struct([pa.field(name, kind) for name, (_, kind) in _RULES.items()])
+SIGNALS: pa.StructType = struct()

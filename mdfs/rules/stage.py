@@ -1,4 +1,4 @@
-"""The coarse filter as a stage: each part file of collected documents becomes one of kept and one of dropped documents."""
+"""The coarse filter as a stage: a part file of collected documents becomes one of kept and one of dropped ones."""
 
 from __future__ import annotations
 

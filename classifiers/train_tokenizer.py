@@ -101,8 +101,12 @@ def training_texts(sets: dict[str, list[str]]) -> Iterator[str]:
     yield from (" ".join([character] * CHARACTER_COUNT) for character in everyday_characters())
 
 
-def card(tokenizer: Any, sets: dict[str, list[str]], sources: list[Source]) -> dict[str, Any]:
-    """What the starter is, from what it was made, and how it does on the tenth of each set that it did not see."""
+def card(out: Path, sets: dict[str, list[str]], sources: list[Source]) -> dict[str, Any]:
+    """What the starter in `out` is, from what it was made, and how it does on the tenth of each set it did not see."""
+    from tokenizers import Tokenizer
+
+    content = (out / "tokenizer.json").read_bytes()
+    tokenizer = Tokenizer.from_str(content.decode())
     rows = []
     for source in sources:
         texts = [text for text in sets[source.name] if held_out(text)]
@@ -121,6 +125,7 @@ def card(tokenizer: Any, sets: dict[str, list[str]], sources: list[Source]) -> d
     return {
         "name": "starter",
         "what": "byte-level BPE for Chinese web text; a starting point: train your own on your own corpus",
+        "sha256": hashlib.sha256(content).hexdigest(),
         "script": "classifiers/train_tokenizer.py",
         "vocabulary": tokenizer.get_vocab_size(),
         "end_of_document": CONTROL_TOKENS[0],
@@ -151,7 +156,7 @@ def main(data: Path, out: Path) -> None:
     tokenizer = build(training_texts(sets))
     out.mkdir(parents=True, exist_ok=True)
     (out / "tokenizer.json").write_text(tokenizer.to_str(pretty=False) + "\n", encoding="utf-8")
-    text = json.dumps(card(tokenizer, sets, sources), ensure_ascii=False, indent=1)
+    text = json.dumps(card(out, sets, sources), ensure_ascii=False, indent=1)
     (out / "card.json").write_text(text + "\n", encoding="utf-8")
     click.echo(text)
 

@@ -71,18 +71,27 @@ def fill(store: Store, unit: str, source: str, texts: Sequence[str]) -> None:
         ("collect", source, "a.warc", str(place), "", "", disposition, reason, "")
         for place, (disposition, reason) in enumerate([("quarantined", "truncated"), ("dropped", "not_text")])
     ]
-    lost_batch = pa.RecordBatch.from_arrays([pa.array(c, pa.string()) for c in zip(*lost, strict=True)], schema=schema.QUARANTINE)
+    lost_batch = pa.RecordBatch.from_arrays(
+        [pa.array(c, pa.string()) for c in zip(*lost, strict=True)], schema=schema.QUARANTINE
+    )
     every = pa.concat_batches([kept, short, advert, copied])
     files = write(store, f"collect/{name}", "kept", source, every.select(schema.DOCUMENT.names))
     files += write(store, f"quarantine/{name}", "quarantine", source, lost_batch)
-    counts: dict[str, Any] = {"dropped": {"not_text": 1}, "quarantine_reasons": {"truncated": 1}, "skipped": {"warcinfo": 1}}
+    counts: dict[str, Any] = {
+        "dropped": {"not_text": 1},
+        "quarantine_reasons": {"truncated": 1},
+        "skipped": {"warcinfo": 1},
+    }
     left = commit(store, "collect", unit, every.num_rows + 2, files, docs_dropped=1, quarantined=1, **counts)
     clean = pa.concat_batches([kept, advert, copied])
     clean = clean.set_column(8, schema.DROP_REASONS, pa.array([[]] * clean.num_rows, schema.DROP_REASONS.type))
     files = write(store, f"rules/kept/{name}", "kept", source, clean)
     files += write(store, f"rules/dropped/{name}", "dropped", source, short)
     left = commit(store, "rules", unit, left, files, docs_dropped=2, dropped={"length.min": 2, "han_ratio.min": 2})
-    pairs = [{"doc_id": id, "duplicate_of": doc_id("first"), "kind": "exact", "similarity": 1.0} for id in copied["doc_id"].to_pylist()]
+    pairs = [
+        {"doc_id": copy, "duplicate_of": doc_id("first"), "kind": "exact", "similarity": 1.0}
+        for copy in copied["doc_id"].to_pylist()
+    ]
     copies = pa.RecordBatch.from_pylist(pairs, schema=schema.DUPLICATE)
     files = write(store, f"dedup/duplicates/{name}", "duplicates", source, copies)
     left = commit(store, "dedup", unit, left, files, docs_dropped=1, dropped={"exact": 1})

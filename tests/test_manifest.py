@@ -66,7 +66,9 @@ def test_half_a_manifest_is_replaced(tmp_path: Path) -> None:
     manifest.read(store)
 
 
-def test_the_content_digest_is_blind_to_place_sharding_and_order(made: tuple[Store, dict[str, Any]], tmp_path: Path) -> None:
+def test_the_content_digest_is_blind_to_place_sharding_and_order(
+    made: tuple[Store, dict[str, Any]], tmp_path: Path
+) -> None:
     store = Store(str(tmp_path / "elsewhere"))
     for source, parts in reversed(PARTS.items()):
         for number, texts in enumerate(parts):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -81,8 +83,6 @@ def rewrite_shard(change: Callable[[list[dict[str, Any]]], None]) -> Callable[[P
         change(rows)
         batch = pa.RecordBatch.from_pylist(rows, schema=SHARD)
         with ShardWriter(store, path.removesuffix("-0000.parquet"), "news", 10**9) as shards:
-            import numpy as np
-
             shards.write(batch, np.zeros(batch.num_rows, np.int64))
         new = vars(shards.files[0])
 
@@ -128,9 +128,18 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "ledger row damaged": (lambda folder: min((folder / "ledger/rules").iterdir()).write_text("{"), "is not JSON"),
     "ledger row emptied": (lambda folder: min((folder / "ledger/rules").iterdir()).write_text("{}"), "is damaged"),
     "row's accounting": (in_row("rules", lambda row: row.update(docs_out=row["docs_out"] - 1)), "documents in, but"),
-    "row's drop reasons": (in_row("rules", lambda row: row["dropped"].update({"length.min": 1})), "length.min (1, files hold 2)"),
-    "row's new reason": (in_row("classify", lambda row: row["dropped"].update({"label.low": 3})), "label.low (3, files hold 0)"),
-    "row's quarantine reasons": (in_row("collect", lambda row: row.update(quarantine_reasons={"bomb": 1})), "bomb (1, files hold 0)"),
+    "row's drop reasons": (
+        in_row("rules", lambda row: row["dropped"].update({"length.min": 1})),
+        "length.min (1, files hold 2)",
+    ),
+    "row's new reason": (
+        in_row("classify", lambda row: row["dropped"].update({"label.low": 3})),
+        "label.low (3, files hold 0)",
+    ),
+    "row's quarantine reasons": (
+        in_row("collect", lambda row: row.update(quarantine_reasons={"bomb": 1})),
+        "bomb (1, files hold 0)",
+    ),
     "row's copies": (in_row("dedup", lambda row: row.update(dropped={"exact": 2})), "2 copies, its files hold 1"),
     "row drops fewer": (
         in_row("classify", lambda row: row.update(docs_dropped=0, docs_out=row["docs_out"] + 1)),
@@ -157,11 +166,17 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "mixture": (in_manifest(lambda data: data["mixture"][0].update(weight=0.9)), "mixture is not"),
     "content digest": (in_manifest(lambda data: data.update(content_digest="0" * 64)), "content_digest is not"),
     "tokenizer": (in_manifest(lambda data: data["tokenizer"].update(digest="0" * 64)), "content_digest is not"),
-    "vocabulary": (in_manifest(lambda data: data["tokenizer"].update(vocab_size=300)), "the vocabulary ends at 299"),
+    "vocabulary": (
+        in_manifest(lambda data: data["tokenizer"].update(vocab_size=300)),
+        "the vocabulary ends at 299",
+    ),
     "end of document": (in_manifest(lambda data: data["tokenizer"].update(eod_id=5)), "end-of-document id 5"),
     "stage's count": (in_manifest(lambda data: data["stages"][2].update(docs_dropped=9)), "stage dedup differs"),
     "stage left out": (in_manifest(lambda data: data["stages"].pop()), "stage tokenize differs"),
-    "token changed and hidden": (rewrite_shard(lambda rows: rows[0]["input_ids"].__setitem__(0, 0)), "end-of-document id"),
+    "token changed and hidden": (
+        rewrite_shard(lambda rows: rows[0]["input_ids"].__setitem__(0, 0)),
+        "end-of-document id",
+    ),
     "document twice and hidden": (rewrite_shard(lambda rows: rows.append(rows[0])), "stand in more than one row"),
     "document swapped and hidden": (
         rewrite_shard(lambda rows: rows[0].update(doc_id="f" * 32)),
@@ -188,7 +203,7 @@ def test_a_flipped_bit_is_one_line(folder: Path) -> None:
 def test_a_shard_of_other_columns_is_no_shard(folder: Path) -> None:
     path = first(folder, "shards/*/*.parquet")
     pq.write_table(pa.table({"doc_id": ["a"]}), path)
-    written = {"bytes": path.stat().st_size, "sha256": __import__("hashlib").sha256(path.read_bytes()).hexdigest()}
+    written = {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
     edit(folder / "manifest.json", lambda data: data["shards"][0].update(written))
     assert any("is no shard" in problem for problem in verify.verify(Store(str(folder))))
 

@@ -128,7 +128,16 @@ def test_an_end_of_document_token_that_the_file_does_not_mark_as_special(tmp_pat
 
 
 def test_a_sentencepiece_vocabulary_that_lists_its_control_tokens(tmp_path: Path) -> None:
-    pieces = [("<unk>", 0.0), ("</s>", -0.1), ("▁", -2.0), ("a", -2.0), ("<", -3.0), ("/", -3.0), ("s", -3.0), (">", -3.0)]
+    pieces = [
+        ("<unk>", 0.0),
+        ("</s>", -0.1),
+        ("▁", -2.0),
+        ("a", -2.0),
+        ("<", -3.0),
+        ("/", -3.0),
+        ("s", -3.0),
+        (">", -3.0),
+    ]
     engine = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, unk_id=0, byte_fallback=False))
     engine.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace(prepend_scheme="never")
     loaded = tokenizer.load(saved(tmp_path, engine), "</s>")
@@ -158,7 +167,9 @@ def test_digest_is_of_the_file_wherever_it_lies(tmp_path: Path) -> None:
 def test_errors_say_what_is_wrong(tmp_path: Path, content: Any, eod: str, message: str) -> None:
     path = tmp_path / "tokenizer.json"
     if content is not None:
-        path.write_bytes(FILE.read_bytes() if content == "starter" else content if isinstance(content, bytes) else content.encode())
+        path.write_bytes(
+            FILE.read_bytes() if content == "starter" else content if isinstance(content, bytes) else content.encode()
+        )
     with pytest.raises(UsageError) as raised:
         tokenizer.load(str(path), eod)
     assert message in str(raised.value)

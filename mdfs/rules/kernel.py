@@ -2,8 +2,8 @@
 
 The pass decodes code points, looks each up in a table (class and flags, `mdfs.rules.characters`), and keeps the state
 of the line, the word and the digit run that it is in. It hands on reading units (one Han character, one word, one
-number) in windows of `WINDOW`; repetition and phrases are looked for in a window, so that scratch memory stays at 1 MB however
-long a text is and a long book does not count as repetitive.
+number) in windows of `WINDOW`; repetition and phrases are looked for in a window, so that scratch memory stays at 1 MB
+however long a text is and a long book does not count as repetitive.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def _size(items: int) -> int:
 
 @inlined
 def _top(units: Any, n: int, length: int, keys: Any, times: Any) -> Any:
-    """How often the commonest run of `length` (2 or 4) units occurs, 0 where there is none."""
+    """How often the commonest run of `length` (2 or 4) units occurs, 0 where none occurs twice."""
     size = _size(n)
     mask = np.uint64(size - 1)
     keys[:size] = _U0
@@ -114,7 +114,7 @@ def _top(units: Any, n: int, length: int, keys: Any, times: Any) -> Any:
         times[at] = times[at] + 1 if keys[at] == key else 1
         keys[at] = key
         best = max(best, np.int64(times[at]))
-    return best
+    return best if best > 1 else 0
 
 
 @inlined
@@ -264,14 +264,17 @@ def _document(i: Any, stop: Any, data: Any, classes: Any, table: Any, broken: An
               gram_times: Any, seen: Any, state: Any, row: Any) -> None:  # fmt: skip
     """Count everything in one document: bytes `i` to `stop` of `data`."""
     n, different = 0, 0  # units in the window; different characters
-    in_word: Any = -1  # the class of the word or number that the pass is in, -1 outside
+    in_word: Any = -1  # class of the word or number that the pass is in, -1 outside
     word = _SEED  # its hash
-    number: Any = 0
-    digits, dashes = 0, 0  # of the digit run
+    number: Any = 0  # value, digits and dashes of the digit run
+    digits, dashes = 0, 0
     line_chars, line_key, ends = 0, _SEED, False  # of the line, without white space
-    last, recent = 0, _U0  # before here in the line, without white space; recent: 8 bytes, 0xFF beyond ASCII
+    last: Any = 0  # the character before in the line, white space left out, and the last 8 as bytes, 0xFF beyond ASCII
+    recent = _U0
     dot, in_marks = False, False  # whether a full stop after a letter, or sentence marks, stand right before
-    beside, beside_flags, counted = 0, 0, False  # the character right before; whether a broken pair holds it already
+    beside: Any = 0  # the character right before, and whether it is counted as one of a broken pair
+    beside_flags: Any = 0
+    counted = False
     while i < stop:
         c, i = _decode(data, i)
         flags = np.int64(table[c]) if c < 0x10000 else np.int64(classes[c])

@@ -252,13 +252,13 @@ def char_entropy(m: Measured) -> Values:
 
 @ratio
 def top_2gram_ratio(m: Measured) -> Values:
-    """Reading units in the commonest pair of units, 0 to 1; null under 2 units (Gopher's top 2-gram)."""
+    """Reading units in the commonest pair of units that comes twice, 0 to 1; null under 2 units (Gopher's top 2-gram)."""
     return _top(m, 2)
 
 
 @ratio
 def top_4gram_ratio(m: Measured) -> Values:
-    """Reading units in the commonest run of 4 units, 0 to 1; null under 4 units (Gopher's top 4-gram)."""
+    """Reading units in the commonest run of 4 that comes twice, 0 to 1; null under 4 units (Gopher's top 4-gram)."""
     return _top(m, 4)
 
 

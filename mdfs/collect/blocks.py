@@ -1,8 +1,8 @@
 """Which lines of a page are its text, and which are what stands around it.
 
 Every line gets a score: the characters in it, times how likely a line with such punctuation, links and words is prose.
-The text is the stretch of lines with the greatest sum (Pasternack and Roth 2009, "Extracting article text from the web
-with maximum subsequence segmentation", WWW 2009). So a heading or a caption between paragraphs stays, several long posts
+The text is the stretch of lines with the greatest sum (Pasternack and Roth, "Extracting article text from the web with
+maximum subsequence segmentation", WWW 2009). So a heading or a caption between paragraphs stays, several long posts
 of a thread stay together with what is between them, and menus and lists of links before and after are left out.
 """
 
@@ -19,7 +19,8 @@ _SENTENCE_END = re.compile(r"[。！？…；!?]['\"”’』」）)]*$|[a-z]\.[
 _SEPARATOR = re.compile(r"[|｜│┊»›·•┆◆■□▲▼]|>{1,2}|【|\]\s*\[|\s-\s|(?<=\S)\u3000{2,}(?=\S)|(?<=\S)[ \t\xa0]{2,}(?=\S)")
 #: Words of the frame around a text. In a line with little else they settle what it is.
 _FRAME = re.compile(
-    r"copyright|©|all rights reserved|powered by|[ＩI][ＣC][ＰP][备備证證]|网安备|备案号|许可证|标识码|版权(?:所有|声明|归)|版權(?:所有|聲明)"
+    r"copyright|©|all rights reserved|powered by|[ＩI][ＣC][ＰP][备備证證]|网安备|备案号|许可证|标识码"
+    r"|版权(?:所有|声明|归)|版權(?:所有|聲明)"
     r"|[上下]一[篇页頁条]|相[关關](?:新闻|报道|文章|阅读|链接|内容|推荐|专题|主题|新聞|報導|閱讀|連結)|侵权|违法和不良信息|主办|承办"
     r"|责任编辑|責任編輯|[【\[|\s](?:打印|列印|收藏|关闭|關閉|推荐|转发|纠错|举报)[】\]|\s]|关闭窗口|转载|免责声明|联系我们|關於我們|关于我们"
     r"|网站地图|友情链接|登[录錄入]|注[册冊]|註冊|用户名|密码|验证码|分享[到至]|扫一扫|扫码|微信公众号|下载(?:APP|客户端)"
@@ -68,7 +69,7 @@ def _comments_begin(lines: list[Line], scores: list[float], heads: list[int]) ->
 
 
 def _extended(lines: list[Line], likely: list[float], last: int) -> int:
-    """The end moved on over plain lines without links, if they are many: a table, a list or verses that end the text."""
+    """The end moved on over plain lines without links, if they are many: a table, a list or verses at the end."""
     end = last
     while end < len(lines) and not lines[end].linked and likely[end] > _NOISE:
         end += 1

@@ -1,8 +1,8 @@
 """Common Chinese characters, by which a right decoding is told from a wrong one.
 
-The 600 most frequent of statutes, novels, newspapers and encyclopedia articles in simplified characters, and the 600 most
-frequent of encyclopedia articles in traditional ones. They are 80% and 83% of the Chinese characters of such texts;
-text decoded under a wrong encoding has under 10% of them.
+The 600 most frequent of statutes, novels, newspapers and encyclopedia articles in simplified characters, and the 600
+most frequent of encyclopedia articles in traditional ones. They are 80% and 83% of the Chinese characters of such
+texts; text decoded under a wrong encoding has under 10% of them.
 """
 
 COMMON_HANZI = (

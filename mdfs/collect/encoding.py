@@ -76,6 +76,28 @@ _BOMS = (
 #: Where Python's big5hkscs differs from Windows and browsers in symbols that are usual: A14E, A1C2, A1E3, A1F2, A1F3.
 _BIG5_SYMBOLS = str.maketrans("､‾∼♁☉", "﹑¯～⊕⊙")
 
+#: First and last code point → weight in `plausibility`: what is usual in text is worth the bytes that it takes.
+_SPANS = (
+    (0x80, 0x9F, -4.0),  # C1 controls: the sign of a wrong guess
+    (0xA0, 0xBF, 0.1),
+    (0xC0, 0xFF, 0.45),  # letters of Western Europe
+    (0x100, 0x17F, 0.3),
+    (0x391, 0x3C9, 0.4),  # Greek
+    (0x410, 0x44F, 0.5),  # Cyrillic
+    (0x2010, 0x2027, 1.0),  # dashes and quotes
+    (0x3001, 0x3011, 2.0),  # Chinese full stop, comma, brackets
+    (0x3041, 0x3096, 1.6),  # hiragana
+    (0x30A1, 0x30FC, 1.4),  # katakana
+    (0x3400, 0x4DBF, -0.5),  # rare Chinese characters
+    (0x4E00, 0x9FFF, 0.15),  # Chinese characters; the common ones get 2.0
+    (0xAC00, 0xD7A3, 1.3),  # hangul
+    (0xD800, 0xDFFF, -4.0),  # surrogates
+    (0xE000, 0xF8FF, -2.0),  # private use
+    (0xFF01, 0xFF5E, 2.0),  # full-width forms
+    (0xFF61, 0xFF9F, -0.3),  # half-width katakana
+    (0xFFFD, 0xFFFD, -4.0),  # what could not be decoded
+)
+
 _META = re.compile(
     rb"""<meta\b[^>]{0,400}?\bcharset\s*=\s*["']?\s*([A-Za-z0-9_:.\-]{2,40})"""
     rb"""|<\?xml\b[^>]{0,200}?\bencoding\s*=\s*["']([A-Za-z0-9_:.\-]{2,40})""",
@@ -119,7 +141,7 @@ def decide(raw: bytes, declared: str | None = None, meta: str | None = None) -> 
 
 
 def meta_charset(page: bytes) -> str | None:
-    """The encoding that a page declares in its first 4 kB, as it spells it. UTF-16 there means UTF-8, as in browsers."""
+    """The encoding that a page declares in its first 4 kB, as it spells it. UTF-16 there means UTF-8, as in HTML."""
     found = _META.search(page, 0, 4096)
     if not found:
         return None
@@ -129,7 +151,7 @@ def meta_charset(page: bytes) -> str | None:
 
 @functools.lru_cache(maxsize=1024)
 def known(label: str | None) -> str | None:
-    """Python's name for a declared encoding, widened to what the label means in practice; None where it means nothing."""
+    """Python's name for a declared encoding, widened to what the label means in practice; None for no encoding."""
     if not label:
         return None
     label = label.strip().strip("\"'").lower()[:40]
@@ -180,7 +202,7 @@ def _order(declared: str | None, meta: str | None) -> Iterator[str]:
 
 
 def _decoded(raw: bytes, name: str) -> tuple[str, str]:
-    """Text under one encoding. Big5 is HKSCS with Windows' symbols, as browsers have it (WHATWG Encoding, index Big5)."""
+    """Text under one encoding. Big5 is HKSCS with the symbols that browsers show (WHATWG Encoding, index Big5)."""
     text = raw.decode(name, "replace")
     return (text.translate(_BIG5_SYMBOLS) if name == "big5hkscs" else text), name
 
@@ -226,13 +248,7 @@ def _wide(raw: bytes) -> Decoded | None:
 def _weights() -> NDArray[np.float32]:
     """Plausibility of each code point, times the bytes that it takes in the encodings in which it is usual."""
     weights = np.full(0x20000, -1.0, dtype=np.float32)
-    spans = (
-        (0x80, 0x9F, -4.0), (0xA0, 0xBF, 0.1), (0xC0, 0xFF, 0.45), (0x100, 0x17F, 0.3), (0x391, 0x3C9, 0.4), (0x410, 0x44F, 0.5),
-        (0x2010, 0x2027, 1.0), (0x3001, 0x3011, 2.0), (0x3041, 0x3096, 1.6), (0x30A1, 0x30FC, 1.4), (0x4E00, 0x9FFF, 0.15),
-        (0x3400, 0x4DBF, -0.5), (0xAC00, 0xD7A3, 1.3), (0xD800, 0xDFFF, -4.0), (0xE000, 0xF8FF, -2.0), (0xFF01, 0xFF5E, 2.0), (0xFF61, 0xFF9F, -0.3),
-        (0xFFFD, 0xFFFD, -4.0),
-    )  # fmt: skip
-    for first, last, weight in spans:
+    for first, last, weight in _SPANS:
         weights[first : last + 1] = weight
     weights[[ord(char) for char in COMMON_HANZI]] = 2.0
     weights[0x3000] = 2.0

@@ -15,45 +15,42 @@ from mdfs.collect import blocks, encoding
 #: grows with the square of the depth: 0.3 s at 4,000, 16 s at 20,000.
 MAX_DEPTH = 512
 
-_CLOSED_BY_ITSELF = (
-    "area",
-    "base",
-    "br",
-    "col",
-    "embed",
-    "hr",
-    "img",
-    "input",
-    "link",
-    "meta",
-    "param",
-    "source",
-    "track",
-    "wbr",
+#: Start tags that open nothing that stays open, because there is no end tag or the next of the kind ends it.
+_SHALLOW = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr")
+    + ("p", "li", "td", "th", "tr", "dd", "dt", "option", "optgroup", "rp", "rt")
 )
-#: Characters of main text under which the page is gone through again, this time with all that has the class or place of
-#: a frame: some sites put the article there.
+#: Elements that change the look of words only. Old pages leave them open by the hundred.
+_LOOK = re.compile(r"</?(?:a|b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)(?=[\s/>])[^<>]*>", re.IGNORECASE)
+#: Names and quotes in one tag; the time to parse them grows with their square (16,000 attributes: 0.3 s).
+_MAX_TAG_PARTS = 4_000
+_LONG_TAG = 10_000
+
+#: Characters of main text under which the page is gone through again, this time with what has the class or place of a
+#: frame: some sites put the article there.
 _TOO_LITTLE = 60
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)")
+_WHOLE_TAG = re.compile(r"""<[a-zA-Z](?:[^>"']++|"[^"]*+"|'[^']*+')*+""")
 _META_TAG = re.compile(r"<meta\b([^>]{1,2000})>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([a-zA-Z][\w:.-]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _LANG = re.compile(r"""<html\b[^>]{0,500}?\blang\s*=\s*["']?([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)""", re.IGNORECASE)
 #: Names in <meta name=…> or <meta property=…> → our key; the first that a page has counts.
 _FACTS = {
-    "article:published_time": "published", "og:release_date": "published", "pubdate": "published", "publishdate": "published",
-    "datepublished": "published", "publish_date": "published", "date": "published", "dc.date": "published",
+    "article:published_time": "published", "og:release_date": "published", "pubdate": "published",
+    "publishdate": "published", "datepublished": "published", "publish_date": "published",
+    "date": "published", "dc.date": "published",
     "author": "author", "article:author": "author", "og:article:author": "author", "dc.creator": "author",
     "og:site_name": "site_name", "application-name": "site_name", "og:type": "type",
 }  # fmt: skip
 
 
 class TooDeepError(ValueError):
-    """A page whose elements stand inside each other more than MAX_DEPTH deep."""
+    """A page that no parser goes through in bounded time: elements too deep in each other, or a tag too full."""
 
 
 class Extracted(NamedTuple):
-    """What a page says: `title`, main `text` (paragraphs on lines), `meta` (`published`, `author`, `site_name`, `lang`).
+    """What a page says: `title`, main `text` (a line a paragraph), `meta` (`published`, `author`, `site_name`, `lang`).
 
     `encoding` and `encoding_by` tell how it was read (see `encoding.decide`).
     """
@@ -78,9 +75,7 @@ def extract(page: bytes, *, url: str = "", declared: str | None = None, main_con
         TooDeepError: no tree can be built within bounds.
     """
     found = encoding.decide(page, declared, encoding.meta_charset(page))
-    source = found.text.replace("\0", "")
-    if (deep := _depth_bound(source)) > MAX_DEPTH:
-        raise TooDeepError(f"up to {deep} elements inside each other")
+    source = _bounded(found.text.replace("\0", ""))
     tree = HTMLTree.parse(source)
     text = blocks.main_text(_markup(tree, main_content=True)) if main_content else ""
     if len(text) < _TOO_LITTLE:
@@ -109,18 +104,44 @@ def _title(tree: HTMLTree) -> str:
     return " ".join((tree.title or "").split())
 
 
-def _depth_bound(source: str) -> int:
-    """No fewer than the elements of `source` that stand inside each other, but for what is seldom closed (p, li …)."""
+def _bounded(source: str) -> str:
+    """The page, if need be without what changes only the look of words.
+
+    Raises:
+        TooDeepError: it would take unbounded time.
+    """
+    if _fullest_tag(source) > _MAX_TAG_PARTS:
+        raise TooDeepError(f"a tag with more than {_MAX_TAG_PARTS} names and quotes")
+    if _depth(source) <= MAX_DEPTH:
+        return source
+    source = _LOOK.sub("", source)
+    if (deep := _depth(source)) > MAX_DEPTH:
+        raise TooDeepError(f"{deep} elements inside each other")
+    return source
+
+
+def _depth(source: str) -> int:
+    """No fewer than the elements that stand inside each other, but for the shallow ones."""
     if source.count("<") < MAX_DEPTH:
         return 0
     depth = deepest = 0
     for closing, name in _TAG.findall(source):
-        if closing:
-            depth = max(0, depth - 1)
-        elif name.lower() not in _CLOSED_BY_ITSELF:
+        if name.lower() in _SHALLOW:
+            continue
+        if not closing:
             depth += 1
             deepest = max(deepest, depth)
+        elif depth:
+            depth -= 1
     return deepest
+
+
+def _fullest_tag(source: str) -> int:
+    """The names and quotes in the fullest tag, if some tag is long; 0 otherwise."""
+    if len(source) < _LONG_TAG or max(map(len, source.split("<"))) < _LONG_TAG:
+        return 0
+    tags = (found[0] for found in _WHOLE_TAG.finditer(source) if found.end() - found.start() >= _LONG_TAG)
+    return max((len(tag.split()) + tag.count('"') + tag.count("'") for tag in tags), default=0)
 
 
 def _facts(source: str) -> dict[str, str]:

@@ -52,8 +52,8 @@ def units(run: Run) -> list[Unit]:
         unit = _unit(run, file)
         if other := seen.get(unit.id):
             raise UsageError(
-                f"inputs {other.uri} and {file.uri} are both {file.path!r} of source {file.source!r}, so their documents would get "
-                "the same ids; rename one of the two, or give them different names with `[[source]] name`"
+                f"inputs {other.uri} and {file.uri} are both {file.path!r} of source {file.source!r}: their documents "
+                "would get the same ids; rename one of the two, or tell them apart with `[[source]] name`"
             )
         seen[unit.id] = file
         found.append(unit)
@@ -189,11 +189,12 @@ class _Output:
         """What was done, once the context is left."""
         counts = {kind: dict(sorted(counter.items())) for kind, counter in self._counts.items()}
         dropped, broken = sum(counts[Dropped].values()), sum(counts[Quarantined].values())
-        return Row(
-            stage, self.unit.id, files=self._files, docs_in=self._out + dropped + broken, docs_out=self._out, docs_dropped=dropped,
-            quarantined=broken, dropped=counts[Dropped], quarantine_reasons=counts[Quarantined], skipped=counts[Skipped],
-            bytes_in=self.unit.data["size"],
-        )  # fmt: skip
+        row = Row(stage, self.unit.id, files=self._files, bytes_in=self.unit.data["size"])
+        row.docs_in, row.docs_out = self._out + dropped + broken, self._out
+        row.docs_dropped, row.dropped = dropped, counts[Dropped]
+        row.quarantined, row.quarantine_reasons = broken, counts[Quarantined]
+        row.skipped = counts[Skipped]
+        return row
 
     def __enter__(self) -> Self:
         self._rest.__enter__()

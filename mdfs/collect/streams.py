@@ -103,9 +103,9 @@ def decompressed(source: Source, compression: str) -> BinaryIO:
     if compression == "gzip":
         return cast(BinaryIO, gzip.GzipFile(fileobj=source, mode="rb"))
     if compression == "bz2":
-        return bz2.BZ2File(source, "rb")
+        return cast(BinaryIO, bz2.BZ2File(cast(BinaryIO, source), "rb"))
     if compression == "xz":
-        return cast(BinaryIO, lzma.LZMAFile(source, "rb"))
+        return cast(BinaryIO, lzma.LZMAFile(cast(BinaryIO, source), "rb"))
     if compression:
         return cast(BinaryIO, pa.CompressedInputStream(pa.PythonFile(source, "r"), compression))
     return cast(BinaryIO, source)

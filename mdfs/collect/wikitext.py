@@ -17,9 +17,11 @@ _MAX_OPEN = 200
 
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 #: Elements that go with what is in them.
-_GONE = ("ref", "math", "chem", "gallery", "timeline", "score", "syntaxhighlight", "source", "code", "pre", "imagemap", "graph",
-         "templatedata", "templatestyles", "references", "includeonly", "mapframe", "maplink", "hiero", "section", "inputbox",
-         "categorytree", "style", "script", "noinclude")  # fmt: skip
+_GONE = (
+    *("ref", "references", "math", "chem", "gallery", "timeline", "score", "syntaxhighlight", "source", "code", "pre"),
+    *("imagemap", "graph", "templatedata", "templatestyles", "includeonly", "noinclude", "mapframe", "maplink"),
+    *("hiero", "section", "inputbox", "categorytree", "style", "script"),
+)
 _ELEMENT = re.compile(rf"<(/?)({'|'.join(_GONE)}|nowiki)\b([^<>]*)>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*\b[^<>]{0,1000}>")
 _BREAK = re.compile(r"<(?:br|hr|p|/p|/div|/li|/blockquote|/tr)\b[^<>]{0,200}>", re.IGNORECASE)
@@ -59,14 +61,19 @@ _FILES = (
     "媒体",
     "媒體",
 )
-#: Templates of which an argument is words of the sentence → its number, the last given one of these.
+#: Templates of which an argument is words of the sentence → its number; of several the last that is given.
 _INLINE = {
-    "lang": (2,), "le": (1, 3), "link-en": (1, 3), "link-ja": (1, 3), "link-de": (1, 3), "link-fr": (1, 3), "tsl": (3, 4), "illm": (1,),
-    "ill": (1,), "internal link helper": (1, 3), "nobr": (1,), "nowrap": (1,), "nbsp": (), "ruby": (1,), "jpn": (1,), "zh-hans": (1,),
-    "zy": (1,), "lang-en": (1,), "lang-ja": (1,), "lang-de": (1,), "lang-fr": (1,), "lang-la": (1,), "lang-ru": (1,), "small": (1,),
-    "big": (1,), "quote": (1,), "cquote": (1,), "blockquote": (1,), "notetag": (), "unicode": (1,), "ipa": (1,), "proper name": (1,),
-    "專名": (1,), "专名": (1,), "le2": (1,), "dead link": (), "start date": (), "linktext": (1,), "僻字": (1,), "缺字": (1,), "!": (),
-}  # fmt: skip
+    **dict.fromkeys(
+        ("nobr", "nowrap", "ruby", "small", "big", "quote", "cquote", "blockquote", "unicode", "ipa"), (1,)
+    ),
+    **dict.fromkeys(
+        ("jpn", "zy", "zh-hans", "專名", "专名", "僻字", "缺字", "linktext", "proper name", "ill", "illm"), (1,)
+    ),
+    **dict.fromkeys(("lang-en", "lang-ja", "lang-de", "lang-fr", "lang-la", "lang-ru", "lang-ko", "lang-es"), (1,)),
+    **dict.fromkeys(("le", "link-en", "link-ja", "link-de", "link-fr", "internal link helper"), (1, 3)),
+    "lang": (2,),
+    "tsl": (3, 4),
+}
 #: Variants in the order in which -{…}- is resolved; a text in one variant keeps its own words elsewhere.
 _VARIANTS = ("zh-hans", "zh-cn", "zh", "zh-hant", "zh-tw", "zh-hk", "zh-sg", "zh-my", "zh-mo")
 #: Headings of sections that hold lists of sources and links.

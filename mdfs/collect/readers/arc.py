@@ -18,7 +18,8 @@ from mdfs.recipe import Collect
 
 #: URLs may hold blanks, so a line is read from its end. A length may be -1 or a word in damaged files.
 _LINE = re.compile(
-    rb"(?P<url>[a-zA-Z][\w.+-]*:\S[^\n]*?) (?P<ip>\S+) (?P<date>\d{8,16}) (?P<mime>\S+)(?: \S+){0,6}? (?P<length>\d{1,15})\s*"
+    rb"(?P<url>[a-zA-Z][\w.+-]*:\S[^\n]*?) (?P<ip>\S+) (?P<date>\d{8,16}) (?P<mime>\S+)"
+    rb"(?: \S+){0,6}? (?P<length>\d{1,15})\s*"
 )
 _MAX_LINE = 1 << 16
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([\w.:-]+)", re.IGNORECASE)

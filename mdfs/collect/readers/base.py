@@ -30,8 +30,8 @@ class Context:
     limits: Collect = field(default_factory=Collect)
 
 
-#: Cuts a file into records. What is known without a look into a record (a picture, one that is too long) is an outcome at
-#: once. Raises BrokenFileError where the rest of the file cannot be read.
+#: Cuts a file into records. What is known without a look into a record (one that is too long) is an outcome at once.
+#: Raises BrokenFileError where the rest of the file cannot be read.
 Read = Callable[[Source, Context], Iterator[Pending | Outcome]]
 
 

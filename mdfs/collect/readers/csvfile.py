@@ -68,8 +68,8 @@ class _Lines:
     def _text(self) -> Iterator[str]:
         for line in self._first:
             yield self._decoder.decode(line).replace("\0", "")
-        for _, line in self._pieces:
-            yield self._decoder.decode(line or b"").replace("\0", "")
+        for _, later in self._pieces:
+            yield self._decoder.decode(later or b"").replace("\0", "")
 
     def __iter__(self) -> Iterator[str]:
         return self._lines

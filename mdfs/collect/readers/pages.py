@@ -13,11 +13,14 @@ _HTML = ("text/html", "application/xhtml+xml", "application/vnd.wap.xhtml+xml")
 _PLAIN = ("text/plain",)
 #: Said by servers that do not know.
 _UNKNOWN = ("", "application/octet-stream", "text", "unknown", "application/x-unknown-content-type", "no-type")
-_MARKUP = re.compile(rb"\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body|meta|title)\b",
-                     re.IGNORECASE | re.DOTALL)  # fmt: skip
+_MARKUP = re.compile(
+    rb"\s*(?:<\?xml[^>]{0,200}\?>\s*)?(?:<!--.{0,2000}?-->\s*)*<(?:!doctype\s+html|html|head|body|meta|title)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 #: First bytes of what is no text, whatever its server says.
-_BINARY = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK\x03\x04", b"RIFF", b"\x1f\x8b", b"Rar!", b"\x7fELF", b"MZ\x90",
-           b"\xd0\xcf\x11\xe0", b"FWS", b"CWS", b"BZh", b"\0\0\x01\0")  # fmt: skip
+_BINARY = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK\x03\x04", b"RIFF", b"\x1f\x8b", b"Rar!", b"\x7fELF") + (
+    (b"MZ\x90", b"\xd0\xcf\x11\xe0", b"FWS", b"CWS", b"BZh", b"\0\0\x01\0")
+)
 
 
 class Page(NamedTuple):

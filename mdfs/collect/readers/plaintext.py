@@ -21,7 +21,9 @@ _HEAD = 1 << 20
 _NUMBER = "[0-9０-９零〇一二三四五六七八九十百千两兩廿卅壹贰叁肆伍陆柒捌玖拾]{1,9}"
 #: 第十二回 …, with what is usual around it. A heading is a short line that ends without a full stop.
 _HEADING = re.compile(
-    rf"[ \t\u3000]*(?:正文|[^\s第]{{0,12}}[ \t\u3000])?[ \t\u3000]*第({_NUMBER})([章回节節折话話])(?:[ \t\u3000:：、.．]+\S.{{0,60}}|[^，。！？；,.!?;]{{0,30}})?"
+    r"[ \t\u3000]*(?:正文|[^\s第]{0,12}[ \t\u3000])?[ \t\u3000]*"
+    rf"第({_NUMBER})([章回节節折话話])"
+    r"(?:[ \t\u3000:：、.．]+\S.{0,60}|[^，。！？；,.!?;]{0,30})?"
 )
 _ENDS_SENTENCE = ("。", "！", "？", "；", "，", "”", "…", ".", ",", ";")
 #: Headings from which on chapters are certain: fewer may be mentions in the text.
@@ -168,7 +170,7 @@ READER = Reader(
     endings=(".txt",),
     sniff=_sniff,
     read=_read,
-    reads="books and other plain text in any encoding, a document a chapter (第…章, 第…回) or a file; plain or compressed",
+    reads="books and other plain text in any encoding, a document a chapter (第…章) or a file; plain or compressed",
     example="红楼梦.txt",
     fills=("title", "meta.book", "meta.encoding", "meta.encoding_by"),
 )

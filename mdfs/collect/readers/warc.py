@@ -108,10 +108,9 @@ class _Archive:
         body = record.reader.read(size)
         if len(body) < size:
             return self._cut_off(place, len(body), size, url, key)
-        page = Page(
-            place, url, key, date, http.status_code or 0, (http.get("Content-Type") or "").partition(";")[0], record.http_charset,
-            http.get("Transfer-Encoding") or "", http.get("Content-Encoding") or "", body,
-        )  # fmt: skip
+        mime = (http.get("Content-Type") or "").partition(";")[0]
+        codings = http.get("Transfer-Encoding") or "", http.get("Content-Encoding") or ""
+        page = Page(place, url, key, date, http.status_code or 0, mime, record.http_charset, *codings, body)
         return Pending(place, whole, functools.partial(outcome, page, self.limits))
 
     def _cut_off(self, place: str, got: int, size: int, url: str, key: str) -> Quarantined:
@@ -133,7 +132,7 @@ def _text(page: Page) -> Outcome:
 
 
 def _unfinished(source: Source, last: int) -> tuple[str, str]:
-    """Reason and detail where something unread follows the record at `last`, which the iterator passes over silently."""
+    """Reason and detail where the record at `last` has no end, which the iterator passes over without a word."""
     source.seek(last)
     if source.read(2) != _GZIP[:2]:
         return "", ""

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from mdfs.ledger import File, Row
 from mdfs.report import sampling
 from mdfs.report.facts import Facts
-from mdfs.report.funnel import explain
 from mdfs.report.markup import Html, count, details, figure, note, quoted, section, tag
+from mdfs.report.words import explain
 
 #: Examples of each reason.
 EACH = 3
@@ -62,7 +62,7 @@ def dropped(facts: Facts) -> Html:
         for reason, number in _frequent(total.dropped if total else {}):
             found = _smallest(facts, _with_reason(facts, stage, reason), EACH, reason)
             cards = [_card(document, _measured(document, facts)) for document in fetch(facts, found)]
-            summary = tag("span", tag("code", reason), f" at {stage}, {count(number)} ", explain(reason, facts.recipe))
+            summary = _summary(facts, stage, reason, number)
             parts.append(details(summary, tag("div", *cards, class_="cards"), opened=not parts))
     if not parts:
         return Html()
@@ -77,7 +77,7 @@ def records(facts: Facts) -> Html:
         for reason, number in _frequent(said):
             rows = _records(facts, stage, reason)
             if rows:
-                summary = tag("span", tag("code", reason), f" at {stage}, {count(number)}")
+                summary = _summary(facts, stage, reason, number)
                 parts.append(details(summary, tag("ul", *[_record(row) for row in rows], class_="records")))
     if not parts:
         return Html()
@@ -112,6 +112,11 @@ def head(document: dict[str, Any]) -> Html:
     url = tag("span", quoted(document["url"][:300] or "no URL"), class_="url")
     return tag("div", tag("b", title), url, tag("span", tag("bdi", document["source"]), " · ",
                tag("code", document["doc_id"]), class_="soft"), class_="head")  # fmt: skip
+
+
+def _summary(facts: Facts, stage: str, reason: str, number: int) -> Html:
+    words = tag("span", f" {count(number)} at {stage}. ", explain(reason, facts.recipe), class_="soft")
+    return tag("span", tag("code", reason), words)
 
 
 def _card(document: dict[str, Any], measured: list[str]) -> Html:

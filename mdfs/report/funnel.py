@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from mdfs.ledger import Row
-from mdfs.recipe import Limit, Recipe
+from mdfs.recipe import Recipe
 from mdfs.report import svg
 from mdfs.report.facts import Facts
-from mdfs.report.markup import Html, count, details, figure, note, section, share, short, table, tag
+from mdfs.report.markup import Html, count, details, note, section, share, short, table, tag
+from mdfs.report.words import explain
 
 _KEPT, _DROPPED, _QUARANTINED = "kept", "dropped", "quarantined"
-
-#: What a stage's "in" counts.
-_TAKES = {"collect": "records", "tokenize": "documents"}
 
 
 def tiles(facts: Facts) -> Html:
@@ -142,51 +139,6 @@ def _reason_table(
         what = tag("span", tag("code", name), tag("span", explain(name, facts.recipe), class_="soft says"))
         rows.append([what, drawn, count(number), *shares, *last])
     return tag("div", tag("h3", stage), table(f"Reasons at {stage}", head, rows, left=2), class_="reasons")
-
-
-def explain(reason: str, recipe: Recipe) -> Html:
-    """A reason in words: the limit as the recipe has it and what the rule measures."""
-    signal, _, side = reason.rpartition(".")
-    if side in ("min", "max") and signal in recipe.rules:
-        value = getattr(recipe.rules[signal], side)
-        sign = "under" if side == "min" else "over"
-        limit = tag("b", f"{sign} {figure(value)}") if value is not None else Html()
-        return tag("span", limit, ": ", documentation().get(signal, ""))
-    if reason.startswith("label."):
-        keep = " and ".join(recipe.classify.keep) or "nothing"
-        return tag("span", f"most probably {reason.removeprefix('label.')}; the recipe keeps {keep}")
-    if reason.startswith("score.") and signal.removeprefix("score.") in recipe.classify.min_score:
-        label = signal.removeprefix("score.")
-        return tag("span", f"probability of {label} under {recipe.classify.min_score[label]:g}")
-    return tag("span", _WORDS.get(reason.removeprefix("duplicate."), ""))
-
-
-_WORDS = {
-    "url": "an equal URL stood before, and the better copy stays",
-    "exact": "an equal text stood before, and the better copy stays",
-    "minhash": "a nearly equal text stood before, and the better copy stays",
-}
-
-
-def documentation() -> dict[str, str]:
-    """The first line of every measurement's documentation."""
-    from mdfs.rules import signals
-
-    return {entry["name"]: first_line(entry["help"]) for entry in signals.describe()}
-
-
-def first_line(said: str) -> str:
-    """The first line of a documentation, without the marks of reStructuredText."""
-    return re.sub(r"`", "", said.strip().partition("\n")[0])
-
-
-def limit_words(limit: Limit) -> str:
-    """A limit as one reads it: `0.6 or more`, `at most 0.3`, `150 to 8,000`."""
-    if limit.min is not None and limit.max is not None:
-        return f"{figure(limit.min)} to {figure(limit.max)}"
-    if limit.min is not None:
-        return f"{figure(limit.min)} or more"
-    return f"at most {figure(limit.max)}" if limit.max is not None else "anything"
 
 
 def recipe_text(recipe: Recipe) -> Html:

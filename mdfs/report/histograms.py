@@ -12,9 +12,9 @@ import pyarrow.compute as pc
 from mdfs.recipe import Limit
 from mdfs.report import sampling, svg
 from mdfs.report.facts import Facts
-from mdfs.report.funnel import documentation, limit_words
 from mdfs.report.markup import Html, details, figure, join, note, section, share, tag
 from mdfs.report.sampling import Sample
+from mdfs.report.words import documentation, limit_words
 
 Floats = npt.NDArray[np.float64]
 
@@ -111,7 +111,7 @@ def scores(facts: Facts) -> Html:
     shares = [
         _shares(kept, dropped, which, title) for which, title in (("label", "Label"), ("decided_by", "Decided by"))
     ]
-    words = note(f"Kept: {kept.words()}. Dropped: {dropped.words()}.")
+    words = note(f"Kept: {kept.words()}. Dropped: {dropped.words()}. Heights by the square root of counts.")
     return section("scores", "Fine filter", words, tag("div", *charts, *shares, class_="grid"))
 
 
@@ -134,19 +134,22 @@ def _score(name: str, kept: Sample, dropped: Sample, least: float | None) -> Htm
 
 def _shares(kept: Sample, dropped: Sample, which: str, title: str) -> Html:
     sides = [_words(sample, which) for sample in (kept, dropped)]
-    both = sides[0] + sides[1]
-    whole, rows = sum(both.values()), []
-    for word, number in sorted(both.items(), key=lambda item: (-item[1], item[0])):
-        said = f"{word}: {number:,}, {share(number, whole)}; {sides[0][word]:,} kept"
-        drawn = svg.bar([("kept", sides[0][word]), ("dropped", sides[1][word])], whole, said)
-        rows.append(
-            tag("div", tag("span", word), drawn, tag("span", f"{number:,} · {share(number, whole)}", class_="num"))
-        )
+    words = sorted({*sides[0], *sides[1]}, key=lambda word: (-sides[0].get(word, 0) - sides[1].get(word, 0), word))
+    whole = sum(sides[0].values()) + sum(sides[1].values())
+    about = "" if kept.whole and dropped.whole else "≈ "
+    rows = []
+    for word in words:
+        stays, goes = (side.get(word, 0.0) for side in sides)
+        said = f"{about}{round(stays + goes):,} · {share(stays + goes, whole)}"
+        drawn = svg.bar([("kept", stays), ("dropped", goes)], whole, f"{word}: {said}, of them {round(stays):,} kept")
+        rows.append(tag("div", tag("span", word), drawn, tag("span", said, class_="num")))
     return tag("figure", tag("figcaption", tag("b", title)), tag("div", join(rows), class_="shares"))
 
 
-def _words(sample: Sample, which: str) -> Counter[str]:
+def _words(sample: Sample, which: str) -> dict[str, float]:
+    """How many documents say what, scaled from the sample to all: kept and dropped are not sampled alike."""
     if which not in sample.table.column_names:
-        return Counter()
+        return {}
+    scale = sample.rows / max(1, sample.table.num_rows)
     counted = pc.value_counts(sample.table.column(which)).to_pylist()
-    return Counter({entry["values"] or "not asked": entry["counts"] for entry in counted})
+    return {entry["values"] or "not asked": entry["counts"] * scale for entry in counted}

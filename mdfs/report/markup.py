@@ -102,8 +102,8 @@ def figure(number: float) -> str:
 
 def short(number: float) -> str:
     """A count in few letters: 950, 12.3 K, 4.56 M."""
-    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "K")):
-        if number >= size:
-            scale = 1e3 if letter == "K" else size
-            return f"{number / scale:.3g} {letter}"
+    for size, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "K")):
+        # From 10,000 on: a four-digit number is as short as its abbreviation.
+        if number >= max(size, 1e4):
+            return f"{number / size:.3g} {letter}"
     return count(number)

@@ -86,7 +86,7 @@ def tokens(facts: Facts) -> Html:
             count(docs),
             f"{held / docs:,.0f}" if docs else "–",
             count(len(files)),
-            short(size) + "B",
+            f"{short(size)} B",
         ]
         rows.append([tag("bdi", source), *numbers])
     head = ["source", "tokens", "documents", "tokens a document", "shards", "bytes"]

@@ -22,9 +22,9 @@ from mdfs.ledger import File
 from mdfs.recipe import Limit
 from mdfs.report import look
 from mdfs.report.facts import Facts, gather
-from mdfs.report.funnel import limit_words
 from mdfs.report.look import Found
 from mdfs.report.markup import figure, visible
+from mdfs.report.words import limit_words
 from mdfs.storage import Store
 
 #: Documents (and records) told about; a URL may stand in a corpus a thousand times.

@@ -58,15 +58,15 @@ class Doc:
 
 
 def hostile(beacon: str) -> list[Doc]:
-    """Documents whose text, title and URL try to run, to fetch `beacon`, to break out of their element or to mislead."""
+    """Documents that try to run, to fetch `beacon`, to break out of their element or to mislead the eye."""
     attack = (
         f"<script>document.title='OWNED'</script><img src={beacon}/img onerror=\"document.title='OWNED'\">"
-        f"</p></article></details></section><style>@import '{beacon}/css';</style><svg onload=alert(1)>"
+        f"</p></article></details></section><style>@import '{beacon}/css';</style><svg onload=document.title='OWNED'>"
         f"<iframe src='{beacon}/frame'></iframe><link rel=stylesheet href={beacon}/link>&lt;b&gt; <!-- "
     )
     bidi = "access \u202elevel\u202c user\u2066admin\u2069 \x00NUL\x07\x1b[31mred"
     return [
-        Doc("javascript:document.title='OWNED'", attack, attack + PROSE),
+        Doc("javascript:document.title='OWNED'", attack, attack + PROSE),  # a link to it would run it
         Doc("http://a.example/\"onmouseover=\"document.title='OWNED'", bidi, bidi + "\n" * 400 + PROSE),
         Doc("http://b.example/'><script>document.title='OWNED'</script>", "长" * 5000, "W" * 20_000),
         Doc(
@@ -82,7 +82,7 @@ def documents(beacon: str = "http://beacon.example") -> list[Doc]:
         first,
         Doc("http://news.example.cn/2", "茶铺", PROSE + "二", source="news", scores=(0.7, 0.2, 0.1)),
         Doc("http://news.example.cn/3", "转载：晨渡", source="news", copy_of=first.url, kind="exact"),
-        Doc("http://web.example.cn/near", "晨渡（改）", PROSE[:-30] + "结尾不同。", copy_of=first.url, similarity=0.8125),
+        Doc("http://web.example.cn/near", "晨渡（改）", PROSE[:-30] + "变了。", copy_of=first.url, similarity=0.8125),
         Doc("http://web.example.cn/short", "短", "太短。", reasons=("chars.min",), signals={"chars": 3}),
         Doc("http://web.example.cn/en", "English", "Not Chinese", reasons=("chars.min", "han_ratio.min"),
             signals={"chars": 10, "han_ratio": 0.0}),

@@ -73,10 +73,10 @@ class Edits:
     """Edits of the text, made before it is measured. Each is off unless the recipe says so.
 
     Attributes:
-        unicode: control characters, byte order marks and zero-width characters go; full-width ASCII letters and
-            digits become half-width.
-        whitespace: runs of blanks become one, blank lines go, line ends are trimmed.
-        boilerplate: lines that are a copyright notice, a share bar or page navigation go.
+        unicode: control characters, byte order marks and zero-width characters go; line ends become `\\n`; full-width
+            ASCII letters and digits become half-width, while Chinese punctuation stays.
+        whitespace: runs of blanks become one space, empty lines go, lines are trimmed at both ends.
+        boilerplate: short lines that as a whole are a copyright notice, a share bar or page navigation go.
     """
 
     unicode: bool = False

@@ -204,6 +204,7 @@ def _edit(offsets: Any, data: Any, unicode: bool, whitespace: bool, boilerplate:
                 if o == line or blank:
                     count[WHITESPACE] += 1
                 else:
+                    count[WHITESPACE] += c != 32
                     out[o] = 32
                     o += 1
                     blank = True

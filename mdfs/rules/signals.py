@@ -340,7 +340,7 @@ def edited_unicode_chars(m: Measured) -> Values:
 
 @integer
 def edited_whitespace_chars(m: Measured) -> Values:
-    """White space that the `whitespace` edit removed."""
+    """White space that the `whitespace` edit removed, or replaced by a plain space."""
     return m.count("edited_whitespace")
 
 

@@ -19,6 +19,8 @@ from typing import Any
 import click
 from mdfs.classifiers.datasets import SOURCES, Source, read_rows
 
+from mdfs.tokenize.fast import SPLIT
+
 #: With the control tokens and the 256 bytes. 24,000 entries are 0.9 MB of JSON.
 VOCABULARY = 24_000
 CONTROL_TOKENS = (
@@ -37,18 +39,6 @@ TIMES = {"peoples_daily": 2, "literature": 2, "wiki_simplified": 4, "wiki_tradit
 #: Every character of the everyday planes of GB 2312 (3,755) and Big5 (5,401) is shown this often, alone, so that it
 #: gets a token of its own where the sets are too small to show it.
 CHARACTER_COUNT = 60
-
-#: What a token never crosses. In this order: up to three digits; a run of Han; a word of another script with the blank
-#: before it; marks with the line ends behind them; line ends; blanks, but for one before a word; blanks.
-SPLIT = (
-    r"\p{N}{1,3}"
-    r"|\p{Han}+"
-    r"| ?(?:(?!\p{Han})[\p{L}\p{M}])+"
-    r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*"
-    r"|\s*[\r\n]+"
-    r"|\s+(?!\S)"
-    r"|\s+"
-)
 
 
 def texts_of(folder: Path, source: Source) -> list[str]:

@@ -6,7 +6,6 @@ the middle. Here special tokens are text like any other; only `encode` itself pu
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import json
@@ -25,6 +24,8 @@ from pyarrow import fs
 
 from mdfs.errors import UsageError
 from mdfs.storage import locate
+from mdfs.tokenize import fast
+from mdfs.tokenize.fast import FastBPE
 
 #: UTF-8 bytes handed to `tokenizers` at once. Its result takes about 100 bytes a token until the ids are copied out,
 #: so this bounds a worker to some 50 MB; larger pieces were not faster (measured from 64 kB to 8 MB).
@@ -53,31 +54,36 @@ class Tokenizer:
     _engine: Any = field(repr=False)
     _guarded: np.ndarray = field(repr=False)
     _split: re.Pattern[str] = field(repr=False)
+    _fast: FastBPE | None = field(repr=False)
 
     def encode(self, texts: pa.Array) -> pa.ListArray:
         """Token ids (list<uint32>) of a string array, one list a text, each with the end-of-document id at its end.
 
         The end-of-document id and every other control token stand nowhere else, whatever the text spells.
         """
-        lengths: list[int] = []
-        pieces: list[np.ndarray] = []
+        if self._fast is None:
+            pieces = list(self._slowly(texts))
+            return _lists([np.concatenate([np.empty(0, np.uint32), *pieces])], np.array([len(ids) for ids in pieces]))
+        values, lengths = self._fast.encode(texts, self.eod_id)
+        left = np.flatnonzero(lengths < 0)
+        if not len(left):
+            return _lists([values], lengths)
+        lengths[left] = 0
+        starts = np.cumsum(lengths)[left]
+        slow = list(self._slowly(texts.take(pa.array(left))))
+        lengths[left] = [len(ids) for ids in slow]
+        between = np.split(values, starts)
+        return _lists([*itertools.chain.from_iterable(zip(between, slow, strict=False)), between[-1]], lengths)
+
+    def _slowly(self, texts: pa.Array) -> Iterator[np.ndarray]:
+        """Each text's ids with the end of the document, by `tokenizers`."""
         for batch in _batches(texts):
             for ids in self._encode(batch):
-                lengths.append(len(ids) + 1)
-                pieces.append(ids)
-                pieces.append(self._eod)
-        offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
-        np.cumsum(lengths, out=offsets[1:])
-        values = np.concatenate(pieces) if pieces else np.empty(0, dtype=np.uint32)
-        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, type=pa.uint32()))
+                yield np.append(ids, np.uint32(self.eod_id))
 
     def decode(self, ids: list[int]) -> str:
         """The text that ids stand for, control tokens left out."""
         return str(self._engine.decode(ids, skip_special_tokens=True))
-
-    @functools.cached_property
-    def _eod(self) -> np.ndarray:
-        return np.array([self.eod_id], dtype=np.uint32)
 
     def _encode(self, texts: list[str]) -> Iterator[np.ndarray]:
         """Ids of each text; a text longer than `PIECE_CHARS` stands alone in `texts`."""
@@ -128,14 +134,16 @@ def load(name_or_path: str, eod: str) -> Tokenizer:
             f"tokenizer {name_or_path}: no token {eod!r} to end documents with; its control tokens: {known}"
         )
     guarded = _guard(engine, spec, eod)
+    forbidden = np.array(sorted(guarded.values()), dtype=np.uint32)
     return Tokenizer(
         name=_label(name_or_path),
         digest=hashlib.sha256(content).hexdigest(),
         vocab_size=max(engine.get_vocab(with_added_tokens=True).values()) + 1,
         eod_id=int(eod_id),
         _engine=engine,
-        _guarded=np.array(sorted(guarded.values()), dtype=np.uint32),
+        _guarded=forbidden,
         _split=re.compile("|".join(re.escape(name) for name in sorted(guarded, key=len, reverse=True))),
+        _fast=fast.build(spec, forbidden),
     )
 
 
@@ -189,6 +197,14 @@ def _read(name_or_path: str) -> bytes:
 def _label(name_or_path: str) -> str:
     folder, name = posixpath.split(name_or_path.rstrip("/"))
     return posixpath.basename(folder) or "tokenizer" if name == _FILE else name.removesuffix(".json")
+
+
+def _lists(pieces: list[np.ndarray], lengths: np.ndarray) -> pa.ListArray:
+    """list<uint32> of `lengths` ids each from the pieces of their values."""
+    offsets = np.zeros(len(lengths) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    values = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, type=pa.uint32()))
 
 
 def _batches(texts: pa.Array) -> Iterator[list[str]]:

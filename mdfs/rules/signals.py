@@ -252,7 +252,7 @@ def char_entropy(m: Measured) -> Values:
 
 @ratio
 def top_2gram_ratio(m: Measured) -> Values:
-    """Reading units in the commonest pair of units that comes twice, 0 to 1; null under 2 units (Gopher's top 2-gram)."""
+    """Reading units in the commonest pair that comes twice, 0 to 1; null under 2 units (Gopher's top 2-gram)."""
     return _top(m, 2)
 
 

@@ -62,6 +62,7 @@ def test_a_rule_that_raises_stops_the_batch(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_names_need_no_compiler() -> None:
     """Reading a recipe imports this package: neither Numba nor Spark comes with it."""
-    code = "import sys, mdfs.rules.signals, mdfs.rules.decide; print([m for m in ('numba', 'pyspark') if m in sys.modules])"
+    look = "print([m for m in ('numba', 'pyspark') if m in sys.modules])"
+    code = f"import sys, mdfs.rules.signals, mdfs.rules.decide; {look}"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"

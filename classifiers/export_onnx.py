@@ -1,0 +1,201 @@
+"""Write a BERT classifier folder's `model.onnx`, and store its weights in 8 bits.
+
+The graph is built node by node from `config.json` and reads its weights out of `model.safetensors` itself (ONNX
+external data with offsets into that file), so that weights lie on disk once and both backends read the same bytes.
+onnxruntime runs it; a matrix in 8 bits is multiplied in 8 bits, with activations scaled per document at run time.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+OPSET, MICROSOFT_OPSET, IR_VERSION = 20, 1, 9
+"""Versions that onnxruntime 1.17 and later read."""
+
+LEAST_QUANTISED = 4096
+"""Matrices with fewer numbers (the classifier's head) stay float32: they save nothing and cost precision."""
+
+_LAYER = "bert.encoder.layer.{}."
+
+
+def quantise(folder: Path, out: Path) -> None:
+    """Write `out/model.safetensors` with the matrices of `folder` in 8 bits, symmetric, one scale a row.
+
+    Position and type embeddings, biases, norms and small matrices stay float32.
+    """
+    from safetensors.numpy import load_file, save_file
+
+    tensors: dict[str, np.ndarray[Any, Any]] = {}
+    for name, value in load_file(folder / "model.safetensors").items():
+        exempt = "position_embeddings" in name or "token_type" in name or value.size < LEAST_QUANTISED
+        if value.ndim != 2 or exempt:
+            tensors[name] = np.ascontiguousarray(value.astype(np.float32))
+            continue
+        wide = value.astype(np.float32)
+        scale = np.maximum(np.abs(wide).max(axis=1), 1e-12) / 127
+        tensors[name] = np.clip(np.round(wide / scale[:, None]), -127, 127).astype(np.int8)
+        tensors[f"{name}.scale"] = scale.astype(np.float32)
+    out.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
+
+
+class _Builder:
+    """Nodes and weights of a graph; a weight is a reference to its bytes in model.safetensors."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            self._header: dict[str, Any] = json.loads(file.read(length))
+        self._base, self._file = 8 + length, path.name
+        self.nodes: list[Any] = []
+        self.weights: dict[str, Any] = {}
+
+    def has(self, name: str) -> bool:
+        return name in self._header
+
+    def weight(self, name: str) -> str:
+        """The name of a tensor of model.safetensors, made known to the graph."""
+        from onnx import TensorProto
+
+        if name not in self.weights:
+            about = self._header[name]
+            kinds = {"F32": TensorProto.FLOAT, "I8": TensorProto.INT8}
+            if about["dtype"] not in kinds:
+                raise click.UsageError(
+                    f"{name} is stored as {about['dtype']}; store it as F32 or, with --quantise, as I8"
+                )
+            start, end = about["data_offsets"]
+            tensor = TensorProto(
+                name=name, data_type=kinds[about["dtype"]], dims=about["shape"], data_location=TensorProto.EXTERNAL
+            )
+            for key, value in (("location", self._file), ("offset", self._base + start), ("length", end - start)):
+                tensor.external_data.add(key=key, value=str(value))
+            self.weights[name] = tensor
+        return name
+
+    def constant(self, name: str, value: list[int]) -> str:
+        from onnx import numpy_helper
+
+        self.weights.setdefault(name, numpy_helper.from_array(np.array(value, np.int64), name))
+        return name
+
+    def node(self, operator: str, *inputs: str, microsoft: bool = False, **attributes: Any) -> str:
+        from onnx import helper
+
+        name = f"n{len(self.nodes)}"
+        self.nodes.append(
+            helper.make_node(operator, inputs, [name], domain="com.microsoft" if microsoft else "", **attributes)
+        )
+        return name
+
+    def linear(self, x: str, name: str) -> str:
+        """x @ weight.T + bias."""
+        matrix = self.node("Transpose", self.weight(f"{name}.weight"), perm=[1, 0])
+        bias = self.weight(f"{name}.bias")
+        if self.has(f"{name}.weight.scale"):
+            scale = self.weight(f"{name}.weight.scale")
+            return self.node("DynamicQuantizeMatMul", x, matrix, scale, "", bias, microsoft=True)
+        return self.node("Add", self.node("MatMul", x, matrix), bias)
+
+    def norm(self, x: str, name: str, epsilon: float) -> str:
+        return self.node(
+            "LayerNormalization",
+            x,
+            self.weight(f"{name}.weight"),
+            self.weight(f"{name}.bias"),
+            axis=-1,
+            epsilon=epsilon,
+        )
+
+
+def _embeddings(b: _Builder, epsilon: float) -> str:
+    name = "bert.embeddings.word_embeddings.weight"
+    words = b.node("Gather", b.weight(name), "input_ids")
+    if b.has(f"{name}.scale"):
+        scales = b.node("Unsqueeze", b.node("Gather", b.weight(f"{name}.scale"), "input_ids"), b.constant("last", [-1]))
+        words = b.node("Mul", b.node("Cast", words, to=1), scales)
+    length = b.node("Shape", "input_ids", start=1, end=2)
+    positions = b.node("Slice", b.weight("bert.embeddings.position_embeddings.weight"), b.constant("zero", [0]), length)
+    kind = b.node("Gather", b.weight("bert.embeddings.token_type_embeddings.weight"), b.constant("zero", [0]))
+    summed = b.node("Add", b.node("Add", words, positions), kind)
+    return b.norm(summed, "bert.embeddings.LayerNorm", epsilon)
+
+
+def _layer(b: _Builder, x: str, mask: str, number: int, config: dict[str, Any]) -> str:
+    at, epsilon = _LAYER.format(number), config["layer_norm_eps"]
+    query, key, value = (b.linear(x, f"{at}attention.self.{n}") for n in ("query", "key", "value"))
+    seen = b.node(
+        "MultiHeadAttention", query, key, value, "", mask, microsoft=True, num_heads=config["num_attention_heads"]
+    )
+    x = b.norm(
+        b.node("Add", b.linear(seen, f"{at}attention.output.dense"), x), f"{at}attention.output.LayerNorm", epsilon
+    )
+    wide = b.linear(x, f"{at}intermediate.dense")
+    active = b.node("Gelu", wide) if config["hidden_act"] == "gelu" else b.node("Relu", wide)
+    return b.norm(b.node("Add", b.linear(active, f"{at}output.dense"), x), f"{at}output.LayerNorm", epsilon)
+
+
+def _pool(b: _Builder, x: str, pooling: str) -> str:
+    if pooling == "pooler":
+        first = b.node("Squeeze", b.node("Gather", x, b.constant("zero", [0]), axis=1), b.constant("one", [1]))
+        return b.node("Tanh", b.linear(first, "bert.pooler.dense"))
+    weight = b.node("Unsqueeze", b.node("Cast", "attention_mask", to=1), b.constant("last", [-1]))
+    total = b.node("ReduceSum", b.node("Mul", x, weight), b.constant("one", [1]), keepdims=0)
+    return b.node("Div", total, b.node("ReduceSum", weight, b.constant("one", [1]), keepdims=0))
+
+
+def export(folder: Path, pooling: str) -> None:
+    """Write `folder/model.onnx`: (input_ids, attention_mask), int64[rows, tokens], to logits, float32[rows, labels].
+
+    The folder needs config.json and a float32 or 8-bit model.safetensors. Raises click.UsageError where the model's
+    activation or position embedding is not one that the graph knows.
+    """
+    import onnx
+    from onnx import TensorProto, helper
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    if config["hidden_act"] not in ("gelu", "relu") or config.get("position_embedding_type", "absolute") != "absolute":
+        raise click.UsageError(f"{folder}: only BERTs with gelu or relu and absolute positions can be exported")
+    b = _Builder(folder / "model.safetensors")
+    mask = b.node("Cast", "attention_mask", to=TensorProto.INT32)
+    x = _embeddings(b, config["layer_norm_eps"])
+    for number in range(config["num_hidden_layers"]):
+        x = _layer(b, x, mask, number, config)
+    logits = b.linear(_pool(b, x, pooling), "classifier")
+    b.nodes[-1].output[0] = "logits" if b.nodes[-1].output[0] == logits else logits
+    inputs = [
+        helper.make_tensor_value_info(n, TensorProto.INT64, ["rows", "tokens"]) for n in ("input_ids", "attention_mask")
+    ]
+    labels = len(config["id2label"])
+    output = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["rows", labels])
+    graph = helper.make_graph(b.nodes, "bert", inputs, [output], list(b.weights.values()))
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", MICROSOFT_OPSET)]
+    onnx.save(
+        helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="mdfs"),
+        folder / "model.onnx",
+    )
+
+
+@click.command(epilog="Example: python -m mdfs.classifiers.export_onnx my-classifier --quantise")
+@click.argument("folder", type=click.Path(exists=True, path_type=Path))
+@click.option("--quantise", "eight_bits", is_flag=True, help="Store the matrices in 8 bits first (in place).")
+def main(folder: Path, eight_bits: bool) -> None:
+    """Add model.onnx to a BERT artifact folder (one with a card.json) and seal it anew."""
+    from mdfs.classify.artifact import read_card, seal
+
+    card = read_card(folder)
+    if eight_bits:
+        quantise(folder, folder)
+    export(folder, card.pooling)
+    known = ("schema_version", "kind", "labels", "files")
+    seal(folder, kind="bert", labels=card.labels, fields={k: v for k, v in card.fields.items() if k not in known})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,294 @@
+"""Make the starter artifacts (a fastText model, a small BERT, a cascade of both) from the development data.
+
+Steps, each of which reads what the one before left in the work folder: `data` (read, decontaminate, split, derive),
+`fasttext`, `bert` (prune the encoder, fine-tune it), `pack` (8-bit weights, ONNX graph, calibration, thresholds,
+cards). The texts stay in the work folder; only weights, tokenizer and cards go out.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pyarrow as pa
+from mdfs.classifiers.datasets import (
+    LABELS,
+    SOURCES,
+    Doc,
+    decontaminate,
+    describe,
+    join_near_duplicates,
+    read_labelled,
+    read_rows,
+    read_source,
+    split,
+)
+from mdfs.classifiers.evaluate import agreement, fit_temperature, measure, report, softmax
+from mdfs.classifiers.export_onnx import export, quantise
+from mdfs.classifiers.prune import prune
+from mdfs.classifiers.synthesize import derive
+from mdfs.classifiers.train_bert import Settings, fine_tune
+from mdfs.classifiers.train_fasttext import Settings as FastTextSettings
+from mdfs.classifiers.train_fasttext import train_artifact
+
+from mdfs.classify import Classifier, load, read_card, seal
+from mdfs.classify.artifact import DEFAULT_WINDOWS, sha256_of
+from mdfs.classify.bert import Bert, installed_backends
+from mdfs.classify.tokens import Windows
+
+WRITTEN = tuple(Path(__file__).parent / "data" / name for name in ("written.jsonl", "written_more.jsonl"))
+"""Texts written for this project; a group-aware fifth of them is held out and measured by `floors.json`."""
+
+SALT, SHARE = "starter 1", 0.18
+BERT_WINDOWS = Windows(84, 44, 60)
+DERIVED = {
+    "fasttext": {"ad": 6000, "low": 6000, "high": 3000},
+    "bert": {"ad": 2600, "low": 2900, "high": 1500},
+    "held": {"ad": 200, "low": 200, "high": 150},
+}
+"""How many documents are derived for each model's training, and for the held-out part."""
+
+WRITTEN_TIMES = {"fasttext": 12, "bert": 5}
+"""How often a written text is repeated: they are few, but the nearest to the real web."""
+
+BERT_SETTINGS = Settings(epochs=1, learning_rate=1.5e-4, token_budget=2048)
+
+WEIGHTS = (
+    "matrices are int8, symmetric, one float32 scale a row (key + '.scale'); mdfs.classify.bert.read_weights widens "
+    "them, and then the keys are those of Hugging Face's BertModel and a linear classifier over the mean of the last layer"
+)
+
+LICENCE = (
+    "weights: the project's licence (Apache-2.0); Wikipedia passages (CMRC 2018, DRCD) are CC BY-SA, by the authors of "
+    "Wikipedia; the encoder that BERT starts from is MIT"
+)
+
+LIMITS = (
+    "A starter: advertising and low-quality texts are mostly derived by recipes and few are real, so expect less on "
+    "pages unlike them. Texts in other languages than Chinese were hardly seen. Dialogue, song texts and code are not "
+    "covered. 8-bit scores differ a little between kinds of CPU and between onnxruntime and torch."
+)
+
+REAL_FOR_BERT = 1500
+"""How many real documents are drawn for BERT, evenly over the sets."""
+
+
+def written_split() -> tuple[list[Doc], list[Doc]]:
+    """The written texts as (for training, held out)."""
+    docs = [d for path in WRITTEN for d in read_labelled(path, "written")]
+    return split(join_near_duplicates(docs), SHARE, SALT)
+
+
+def assemble(shared: Path) -> tuple[list[Doc], list[Doc]]:
+    """All real documents that may be trained on, less those found in the test set, as (for training, held out)."""
+    data = shared / "data"
+    docs = join_near_duplicates([d for source in SOURCES for d in read_source(source, data)])
+    tested = [row["text"] for row in read_rows(data / "labels" / "quality_gold.jsonl")]
+    return split(decontaminate(docs, tested), SHARE, SALT)
+
+
+def evenly(docs: Sequence[Doc], count: int, seed: int) -> list[Doc]:
+    """About `count` documents, the same number of each source as far as it has them."""
+    rng = random.Random(seed)  # noqa: S311 (no secret)
+    by_source: dict[str, list[Doc]] = {}
+    for doc in docs:
+        by_source.setdefault(doc.source, []).append(doc)
+    each = count // max(1, len(by_source))
+    return [d for _, members in sorted(by_source.items()) for d in rng.sample(members, min(each, len(members)))]
+
+
+def write_docs(docs: Sequence[Doc], path: Path) -> None:
+    """Write documents as JSON lines."""
+    path.write_text("".join(json.dumps(asdict(d), ensure_ascii=False) + "\n" for d in docs), encoding="utf-8")
+
+
+def read_docs(path: Path) -> list[Doc]:
+    """Read what `write_docs` wrote."""
+    return [Doc(**row) for row in read_rows(path)]
+
+
+def step_data(shared: Path, work: Path) -> None:
+    """Write train-fasttext, train-bert, held and floors (.jsonl) to the work folder."""
+    train, held = assemble(shared)
+    written, floors = written_split()
+    rng = random.Random(7)  # noqa: S311 (no secret)
+    for name, real in (("fasttext", train), ("bert", evenly(train, REAL_FOR_BERT, 3))):
+        docs = [*real, *derive(train, "train", DERIVED[name], seed=11), *written * WRITTEN_TIMES[name]]
+        rng.shuffle(docs)
+        write_docs(docs, work / f"train-{name}.jsonl")
+    write_docs(
+        [*evenly(held, 150, 5), *derive(held, "held out", DERIVED["held"], seed=12), *floors * 2], work / "held.jsonl"
+    )
+    write_docs(floors, work / "floors.jsonl")
+
+
+def step_bert(shared: Path, work: Path, minutes: float) -> None:
+    """Prune the encoder and fine-tune it on train-bert.jsonl; the float weights lie in work/bert."""
+    docs = read_docs(work / "train-bert.jsonl")
+    texts = [d.text for d in read_docs(work / "train-fasttext.jsonl")]
+    positions = BERT_WINDOWS.total + 4
+    prune(shared / "models" / "e5-small-zh", work / "small", texts, pieces=9000, layers=4, positions=positions)
+    fine_tune(work / "small", work / "bert", docs, BERT_WINDOWS, replace(BERT_SETTINGS, minutes=minutes))
+
+
+def step_fasttext(work: Path) -> None:
+    """Train and calibrate fastText; the artifact lies in work/fasttext."""
+    train, held = read_docs(work / "train-fasttext.jsonl"), read_docs(work / "held.jsonl")
+    fields = about("starter-fasttext", train)
+    train_artifact(train, held, work / "fasttext", DEFAULT_WINDOWS["fasttext"], FastTextSettings(), fields)
+
+
+def about(name: str, train: Sequence[Doc]) -> dict[str, Any]:
+    """The fields of a card that say what it is, what it was trained on and what it is not good for."""
+    sets = []
+    for source in SOURCES:
+        docs = [d for d in train if d.source == source.name]
+        sets.append({"name": source.name, "origin": source.origin, "licence": source.licence, **describe(docs)})
+    written = list({d.id: d for d in train if d.source == "written"}.values())
+    sets.append(
+        {
+            "name": "written",
+            "origin": "written for this project, classifiers/data",
+            "licence": "the project's",
+            **describe(written),
+        }
+    )
+    made = [d for d in train if d.source.startswith("made:")]
+    recipes = dict(sorted(Counter(d.kind for d in made).items()))
+    sets.append(
+        {
+            "name": "derived",
+            "origin": "recipes of classifiers/synthesize.py over the sets above",
+            "licence": "as those",
+            "recipes": recipes,
+            **describe(made),
+        }
+    )
+    return {
+        "name": name,
+        "task": "quality of a document as pretraining text",
+        "created_by": "classifiers/make_starter.py",
+        "licence": LICENCE,
+        "training": sets,
+        "limits": LIMITS,
+    }
+
+
+def thresholds(first: Classifier, held: Sequence[Doc], precision: float = 0.99, least: int = 20) -> dict[str, float]:
+    """For each label, the lowest score from which `first` is right in at least `precision` of the held-out documents.
+
+    2.0, which no score reaches, where fewer than `least` documents stand above every such score.
+    """
+    scores = first.predict(pa.array([d.text for d in held], pa.string()))
+    best, guess = scores.max(axis=1), scores.argmax(axis=1)
+    out = {}
+    for i, label in enumerate(first.labels):
+        mine = sorted(((float(best[n]), held[n].label == label) for n in np.flatnonzero(guess == i)), reverse=True)
+        limit, right = 2.0, 0
+        for count, (score, hit) in enumerate(mine, 1):
+            right += hit
+            if count >= least and right >= precision * count:
+                limit = score
+        out[label] = round(limit, 4)
+    return out
+
+
+def pack_bert(work: Path, out: Path, e5: Path) -> None:
+    """Write the BERT artifact: 8-bit weights, ONNX graph, temperature fitted through onnxruntime on the held-out
+    part."""
+    if out.exists():
+        shutil.rmtree(out)
+    quantise(work / "bert", out)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(work / "bert" / name, out / name)
+    export(out, "mean")
+    for path in out.iterdir():
+        path.chmod(0o644)
+    train, held = read_docs(work / "train-bert.jsonl"), read_docs(work / "held.jsonl")
+    how = {"windows": BERT_WINDOWS.as_dict(), "pooling": "mean", "unit": "tokens"}
+    fields = about("starter-bert", train) | {
+        "preprocessing": how,
+        "settings": asdict(BERT_SETTINGS),
+        "weights": WEIGHTS,
+    }
+    fields["initialised_from"] = {
+        "name": "e5-small-zh (multilingual-e5-small, MIT), its 4 lowest layers, 9,000 of its pieces",
+        "sha256": sha256_of(e5),
+    }
+    seal(out, kind="bert", labels=LABELS, fields=fields)
+    texts = [d.text for d in held]
+    logits, wanted = (
+        Bert(read_card(out), backend="onnxruntime", threads=2).logits(texts),
+        [LABELS.index(d.label) for d in held],
+    )
+    fields["calibration"] = {"temperature": (temperature := fit_temperature(logits, wanted))}
+    fields["metrics"] = {"held_out": report(wanted, softmax(logits / temperature), LABELS)}
+    seal(out, kind="bert", labels=LABELS, fields=fields)
+    if "torch" in installed_backends():
+        fields["agreement"] = {
+            "max_difference_of_a_score": round(agreement(out, texts), 4),
+            "docs": len(texts),
+            "backends": ["torch", "onnxruntime"],
+        }
+        seal(out, kind="bert", labels=LABELS, fields=fields)
+
+
+def step_pack(work: Path, out: Path, e5: Path) -> None:
+    """Write the cascade and its members to `out`, with figures on the held-out written texts in every card."""
+    shutil.copytree(work / "fasttext", out / "fasttext", dirs_exist_ok=True)
+    pack_bert(work, out / "bert", e5)
+    floors, held = read_docs(work / "floors.jsonl"), read_docs(work / "held.jsonl")
+    fasttext = load(str(out / "fasttext"))
+    fields = {k: v for k, v in about("starter", []).items() if k not in ("training", "limits")}
+    fields["cascade"] = {"first": "fasttext", "second": "bert", "threshold": thresholds(fasttext, held)}
+    for name, kind in (("fasttext", "fasttext"), ("bert", "bert")):
+        figures = measure(load(str(out / name), backend="onnxruntime"), floors)
+        card = dict(read_card(out / name).fields)
+        card["metrics"] = {**card["metrics"], "written_held_out": {k: v for k, v in figures.items() if k != "docs_s"}}
+        seal(
+            out / name,
+            kind=kind,
+            labels=LABELS,
+            fields={k: v for k, v in card.items() if k not in ("schema_version", "kind", "labels", "files")},
+        )
+    members = ["fasttext/card.json", "bert/card.json"]
+    seal(out, kind="cascade", labels=LABELS, fields=fields, files=members)
+    figures = measure(load(str(out), backend="onnxruntime"), floors)
+    fields["metrics"] = {"written_held_out": {k: v for k, v in figures.items() if k != "docs_s"}}
+    seal(out, kind="cascade", labels=LABELS, fields=fields, files=members)
+
+
+@click.command(epilog="Example: python -m mdfs.classifiers.make_starter --shared ../shared --work work --out starter")
+@click.option(
+    "--shared", type=click.Path(exists=True, path_type=Path), required=True, help="The folder with data/ and models/."
+)
+@click.option("--work", type=click.Path(path_type=Path), required=True, help="Where texts and float weights are kept.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The artifact folder to write.")
+@click.option("--steps", default="data,fasttext,bert,pack", show_default=True, help="Which steps to run.")
+@click.option("--minutes", default=0.0, show_default=True, help="Limit of BERT's training, 0 for none (on a GPU).")
+def main(shared: Path, work: Path, out: Path, steps: str, minutes: float) -> None:
+    """Make the starter artifacts from the development data, from reading it to the sealed cards."""
+    work.mkdir(parents=True, exist_ok=True)
+    out.mkdir(parents=True, exist_ok=True)
+    todo: dict[str, Callable[[], None]] = {
+        "data": lambda: step_data(shared, work),
+        "fasttext": lambda: step_fasttext(work),
+        "bert": lambda: step_bert(shared, work, minutes),
+        "pack": lambda: step_pack(work, out, shared / "models" / "e5-small-zh" / "model.safetensors"),
+    }
+    for name in steps.split(","):
+        if name not in todo:
+            raise click.UsageError(f"no step {name!r}; the steps are {', '.join(todo)}")
+        todo[name]()
+
+
+if __name__ == "__main__":
+    main()

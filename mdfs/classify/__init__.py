@@ -1,0 +1,65 @@
+"""The fine filter: classifiers that tell high-quality, low-quality and advertising text apart.
+
+    >>> from mdfs import classify
+    >>> model = classify.load("starter")            # or a folder with a card.json
+    >>> model.labels
+    ('ad', 'high', 'low')
+
+fastText and BERT stand behind the same interface (`Classifier`); importing this module loads neither of their
+libraries.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mdfs.classify.artifact import Card, read_card, seal
+from mdfs.classify.base import Classifier, Decisions, Scores, Texts
+from mdfs.errors import UsageError
+
+__all__ = ["SHIPPED", "Card", "Classifier", "Decisions", "Scores", "Texts", "load", "locate", "read_card", "seal"]
+
+SHIPPED = {"starter": "starter", "starter-fasttext": "starter/fasttext", "starter-bert": "starter/bert"}
+"""The artifacts that come with mdfs, by name; paths under `mdfs/classify/artifacts`."""
+
+_DEEPEST = 4  # a cascade of cascades deeper than this is a mistake
+
+
+def locate(artifact: str) -> Path:
+    """The folder of a shipped artifact's name, else the path given, unchanged."""
+    return Path(__file__).parent / "artifacts" / SHIPPED[artifact] if artifact in SHIPPED else Path(artifact)
+
+
+def load(artifact_dir: str, *, backend: str | None = None, threads: int | None = None) -> Classifier:
+    """Load a classifier from an artifact folder, or a shipped one by its name ("starter", "starter-fasttext",
+    "starter-bert").
+
+    `backend` ("torch" or "onnxruntime") and `threads` (of onnxruntime, inside one operator) concern BERT models; left
+    out, the environment variables of `mdfs.classify.bert` and then its defaults hold. All files are checked against the
+    digests in the card first. Raises UsageError, in one line, where the folder does not hold a sound artifact or a
+    package that it needs is missing.
+    """
+    return _load(locate(str(artifact_dir)), backend, threads, 0)
+
+
+def _load(folder: Path, backend: str | None, threads: int | None, depth: int) -> Classifier:
+    card = read_card(folder)
+    if card.cascade is not None:
+        from mdfs.classify.cascade import CascadeClassifier
+
+        if depth >= _DEEPEST:
+            raise UsageError(f"{folder}: cascades nested more than {_DEEPEST} deep; name the members directly")
+        first, second = (
+            _load(folder / name, backend, threads, depth + 1) for name in (card.cascade.first, card.cascade.second)
+        )
+        return CascadeClassifier(card, first, second)
+    try:
+        if card.kind == "fasttext":
+            from mdfs.classify.fasttext_model import FastText
+
+            return FastText(card)
+        from mdfs.classify.bert import Bert
+
+        return Bert(card, backend=backend, threads=threads)
+    except ImportError as error:
+        raise UsageError(f"{folder}: a {card.kind} classifier needs the package {error.name}; install it") from error

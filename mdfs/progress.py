@@ -75,9 +75,11 @@ class Bar:
         if self.units == 0 and self.done_before:
             self.progress.note(f"{self.name:<14} nothing to do: {self.done_before} units were done before")
         elif self.units:
-            speed = f", {self.bytes / 1e6 / seconds:,.1f} MB/s" if self.bytes and seconds > 0 else ""
+            speed = (
+                f", {self.committed_bytes / 1e6 / seconds:,.1f} MB/s" if self.committed_bytes and seconds > 0 else ""
+            )
             again = f" ({self.done_before} units were done before)" if self.done_before else ""
-            self.progress.note(f"{self.name:<14} {self.docs:>9,} documents in {seconds:.1f} s{speed}{again}")
+            self.progress.note(f"{self.name:<14} {self.committed_docs:>9,} documents in {seconds:.1f} s{speed}{again}")
 
     def _show(self) -> None:
         now = time.monotonic()

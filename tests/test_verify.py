@@ -155,7 +155,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "manifest's version": (in_manifest(lambda data: data.update(schema_version=9)), "schema_version"),
     "shard's rows": (in_manifest(lambda data: data["shards"][0].update(rows=1)), "rows, the manifest says 1"),
     "shard's tokens": (in_manifest(lambda data: data["shards"][0].update(tokens=1)), "tokens, the manifest says 1"),
-    "shard's groups": (in_manifest(lambda data: data["shards"][0].update(groups=7)), "row groups, the manifest says 7"),
+    "shard's groups": (in_manifest(lambda data: data["shards"][0].update(groups=7)), "groups, the manifest says 7"),
     "shard's content": (in_manifest(lambda data: data["shards"][0].update(content="0" * 64)), "give content"),
     "shard's source": (in_manifest(lambda data: data["shards"][0].update(source="x")), "the manifest says source x"),
     "shard left out": (in_manifest(lambda data: data["shards"].pop()), "in the ledger but not in manifest.json"),

@@ -31,6 +31,8 @@ LONGEST = 512
 _NUMBER, _HAN, _LETTER, _SPACE = 1, 2, 4, 8
 _CLASSES = ((_NUMBER, r"\p{N}+"), (_HAN, r"\p{Han}+"), (_LETTER, r"[\p{L}\p{M}]+"), (_SPACE, r"\s+"))
 _CODE_POINTS = 0x40000
+#: Code points whose ids are kept ready, those of up to three bytes.
+_CHARACTERS = 0x10000
 _MODEL = {"dropout": None, "unk_token": None, "continuing_subword_prefix": None, "end_of_word_suffix": None,
           "byte_fallback": False, "ignore_merges": False}  # fmt: skip
 
@@ -40,12 +42,15 @@ class FastBPE:
 
     def __init__(self, spec: dict[str, Any]) -> None:
         vocabulary = spec["model"]["vocab"]
-        self._classes = _classes()
-        self._bytes = np.array([vocabulary[letter] for letter in _alphabet()], np.uint32)
         pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in spec["model"]["merges"]]
         keys = [vocabulary[left] << 32 | vocabulary[right] for left, right in pairs]
+        letters = np.array([vocabulary[letter] for letter in _alphabet()], np.uint32)
         self.made = np.array([vocabulary[left + right] for left, right in pairs], np.uint32)
-        self._keys, self._ranks = _table(np.array(keys, np.int64))
+        self._merges = (letters, *_table(np.array(keys, np.int64)), self.made)
+        self._classes = _classes()
+        self._borders = _borders(pairs)
+        self._characters = np.zeros((_CHARACTERS, 4), np.uint32)
+        _spell(*self._merges, self._characters)
 
     def encode(self, texts: pa.StringArray, eod_id: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids of all texts one after the other (uint32), each text's with `eod_id` at their end, and how many they are
@@ -55,8 +60,8 @@ class FastBPE:
         content = np.frombuffer(data, np.uint8) if data is not None and data.size else np.empty(0, np.uint8)
         out = np.empty(int(ends[-1] - ends[0]) + len(texts), np.uint32)
         lengths = np.empty(len(texts), np.int64)
-        merges = (self._bytes, self._keys, self._ranks, self.made)
-        size = _encode(content, ends, self._classes, *merges, np.uint32(eod_id), out, lengths)
+        tables = (self._classes, self._borders, self._characters, *self._merges)
+        size = _encode(content, ends, *tables, np.uint32(eod_id), out, lengths)
         return out[:size].copy(), lengths
 
 
@@ -112,12 +117,40 @@ def _table(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return slots, ranks
 
 
-def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _borders(pairs: list[list[str]]) -> np.ndarray:
+    """Where a merge may join parts of two characters: bool[256, 256] by the bytes before and behind the border.
+
+    Where none may, a piece can be begun from whole characters instead of bytes, with the same result: no merge over a
+    border comes before both sides of it are whole. This holds where a token is made by one merge only, of a higher rank
+    than those that make its halves, as in every trained vocabulary; else every border is marked.
+    """
+    value = {letter: byte for byte, letter in enumerate(_alphabet())}
+    rank = {left + right: number for number, (left, right) in enumerate(pairs)}
+    ordered = all(max(rank.get(left, -1), rank.get(right, -1)) < n for n, (left, right) in enumerate(pairs))
+    marked = np.full((256, 256), not ordered or len(rank) < len(pairs))
+    for left, right in pairs:
+        before, behind = (bytes(value[letter] for letter in part) for part in (left, right))
+        inside = 0x80 <= behind[0] < 0xC0
+        if not inside and not (_whole(before) and _whole(behind)):
+            marked[before[-1], behind[0]] = True
+    return marked
+
+
+def _whole(content: bytes) -> bool:
+    """Whether bytes are whole characters."""
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _compiled() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
-            compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True, **options)(function)
+            compiled: Callable[..., Any] = numba.njit(nogil=True, cache=True)(function)
         except RuntimeError:  # no folder for the cache: compiled anew in each process
-            compiled = numba.njit(nogil=True, **options)(function)
+            compiled = numba.njit(nogil=True)(function)
         return compiled
 
     return decorate
@@ -249,7 +282,43 @@ def _merge(ids, ranks, count, keys, table, made):  # type: ignore[no-untyped-def
 
 
 @_compiled()
-def _encode(data, ends, classes, letters, keys, table, made, eod, out, lengths):  # type: ignore[no-untyped-def]
+def _spell(letters, keys, table, made, characters):  # type: ignore[no-untyped-def]
+    """For each code point of up to three bytes how many ids it has by itself, and which."""
+    ids, ranks = np.empty(3, np.uint32), np.empty(3, np.int32)
+    for point in range(len(characters)):
+        if point < 0x80:
+            count = 1
+            ids[0] = letters[point]
+        elif point < 0x800:
+            count = 2
+            ids[0], ids[1] = letters[0xC0 | point >> 6], letters[0x80 | point & 0x3F]
+        else:
+            count = 3
+            ids[0], ids[1] = letters[0xE0 | point >> 12], letters[0x80 | point >> 6 & 0x3F]
+            ids[2] = letters[0x80 | point & 0x3F]
+        count = _merge(ids, ranks, count, keys, table, made)
+        characters[point, 0] = count
+        characters[point, 1 : 1 + count] = ids[:count]
+
+
+@numba.njit(nogil=True)
+def _begin(data, at, end, borders, characters, ids):  # type: ignore[no-untyped-def]
+    """The ids of a piece's characters, each by itself; how many, or -1 where that is no way to begin."""
+    count, place = 0, at
+    while place < end:
+        if place > at and borders[data[place - 1], data[place]]:
+            return -1
+        point, place = _code_point(data, place, end)
+        if point >= len(characters):
+            return -1
+        for i in range(1, characters[point, 0] + 1):
+            ids[count] = characters[point, i]
+            count += 1
+    return count
+
+
+@_compiled()
+def _encode(data, ends, classes, borders, characters, letters, keys, table, made, eod, out, lengths):  # type: ignore[no-untyped-def]
     """Fill `out` and `lengths` as `FastBPE.encode` says; returns how many ids there are."""
     ids, ranks = np.empty(LONGEST, np.uint32), np.empty(LONGEST, np.int32)
     size = 0
@@ -259,10 +328,14 @@ def _encode(data, ends, classes, letters, keys, table, made, eod, out, lengths):
             end = _piece(data, at, stop, classes)
             if end < 0 or end - at > LONGEST:
                 break
-            for i in range(end - at):
-                ids[i] = letters[data[at + i]]
-            count = _merge(ids, ranks, end - at, keys, table, made)
-            out[size : size + count] = ids[:count]
+            count = _begin(data, at, end, borders, characters, ids)
+            if count < 0:
+                count = end - at
+                for i in range(count):
+                    ids[i] = letters[data[at + i]]
+            count = _merge(ids, ranks, count, keys, table, made)
+            for i in range(count):
+                out[size + i] = ids[i]
             size, at = size + count, end
         if at < stop:
             size = begin

@@ -6,6 +6,7 @@ the middle. Here special tokens are text like any other; only `encode` itself pu
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import json
@@ -54,7 +55,7 @@ class Tokenizer:
     _engine: Any = field(repr=False)
     _guarded: np.ndarray = field(repr=False)
     _split: re.Pattern[str] = field(repr=False)
-    _fast: FastBPE | None = field(repr=False)
+    _spec: dict[str, Any] = field(repr=False)
 
     def encode(self, texts: pa.Array) -> pa.ListArray:
         """Token ids (list<uint32>) of a string array, one list a text, each with the end-of-document id at its end.
@@ -74,6 +75,10 @@ class Tokenizer:
         lengths[left] = [len(ids) for ids in slow]
         between = np.split(values, starts)
         return _lists([*itertools.chain.from_iterable(zip(between, slow, strict=False)), between[-1]], lengths)
+
+    @functools.cached_property
+    def _fast(self) -> FastBPE | None:
+        return fast.build(self._spec, self._guarded)
 
     def _slowly(self, texts: pa.Array) -> Iterator[np.ndarray]:
         """Each text's ids with the end of the document, by `tokenizers`."""
@@ -143,7 +148,7 @@ def load(name_or_path: str, eod: str) -> Tokenizer:
         _engine=engine,
         _guarded=forbidden,
         _split=re.compile("|".join(re.escape(name) for name in sorted(guarded, key=len, reverse=True))),
-        _fast=fast.build(spec, forbidden),
+        _spec=spec,
     )
 
 

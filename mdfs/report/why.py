@@ -31,6 +31,7 @@ from mdfs.storage import Store
 MOST = 20
 
 _ID = re.compile(r"[0-9a-f]{8,32}")
+_WHOLE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def explain(store: Store, doc_or_url: str) -> dict[str, Any]:
@@ -60,13 +61,14 @@ def explain(store: Store, doc_or_url: str) -> dict[str, Any]:
 
 def _documents(facts: Facts, asked: str) -> list[Found]:
     """Where the collected documents stand that are called so."""
-    found: list[Found] = []
-    whole = re.fullmatch(r"[0-9a-f]{32}", asked) is not None
-    for file in facts.files("collect", "kept"):
-        found += look.rows(facts.store, file, ["doc_id", "url", "source_key"], lambda table: _named(table, asked))
-        if whole and found:
-            break  # a doc_id is one document's
-    return found
+    files = facts.files("collect", "kept")
+    if _WHOLE_ID.fullmatch(asked):
+        found = look.by_id(facts.store, files, asked)
+        if found is not None:
+            return [found]  # a doc_id is one document's, and its column is all that has to be read
+    names = ["doc_id", "url", "source_key"]
+    places = (look.rows(facts.store, file, names, lambda table: _named(table, asked)) for file in files)
+    return [place for of_file in places for place in of_file]
 
 
 def _named(table: pa.Table, asked: str) -> pa.ChunkedArray:
@@ -200,7 +202,7 @@ def _records(facts: Facts, asked: str) -> list[dict[str, Any]]:
 def _called_so(table: pa.Table, asked: str, names: list[str]) -> pa.ChunkedArray:
     url, key, place = (pc.equal(table.column(name), asked) for name in names)
     # A place is a number in a file, which many files have; only a doc_id may stand there and mean one document.
-    return pc.or_(pc.or_(url, key), place) if re.fullmatch(r"[0-9a-f]{32}", asked) else pc.or_(url, key)
+    return pc.or_(pc.or_(url, key), place) if _WHOLE_ID.fullmatch(asked) else pc.or_(url, key)
 
 
 def _not_found(facts: Facts, asked: str) -> str:

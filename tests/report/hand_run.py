@@ -47,6 +47,7 @@ class Doc:
     similarity: float = 1.0
     scores: tuple[float, float, float] = (0.9, 0.06, 0.04)
     signals: dict[str, float] = field(default_factory=dict)
+    key: str = ""
 
     @property
     def doc_id(self) -> str:
@@ -187,7 +188,7 @@ def tokens(doc: Doc) -> list[int]:
 
 def _document(doc: Doc) -> dict[str, Any]:
     return {
-        "doc_id": doc.doc_id, "source": doc.source, "source_key": f"key:{doc.title[:8]}", "url": doc.url,
+        "doc_id": doc.doc_id, "source": doc.source, "source_key": doc.key or f"key:{doc.title[:8]}", "url": doc.url,
         "fetched_at": datetime(2021, 5, 6, tzinfo=UTC), "title": doc.title, "text": doc.text,
         "meta": [("encoding", "gb18030")],
     }  # fmt: skip

@@ -102,6 +102,13 @@ def test_by_the_sources_own_key(store: Store) -> None:
     assert one(store, "key:茶铺")["url"] == "http://news.example.cn/2"
 
 
+def test_a_key_that_looks_like_an_id(tmp_path: Path) -> None:
+    """A source whose keys are MD5 sums is looked through by key where no doc_id is called so."""
+    key = "d41d8cd98f00b204e9800998ecf8427e"
+    keyed = hand_run.write(tmp_path / "out", [Doc("http://web.example.cn/1", key=key)], until="collect")
+    assert one(keyed, key)["url"] == "http://web.example.cn/1"
+
+
 @pytest.mark.parametrize(
     ("asked", "hint"),
     [

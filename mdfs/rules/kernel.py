@@ -45,6 +45,7 @@ _U1, _U8, _U29, _U32, _U48 = (np.uint64(n) for n in (1, 8, 29, 32, 48))
 _U0, _WORD, _MIX = np.uint64(0), np.uint64(1 << 63), np.uint64(0x9E3779B97F4A7C15)
 _FNV, _SEED = np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)
 _ADDRESS, _WWW, _LOW24, _LOW32, _BYTE = (np.uint64(n) for n in (0x3A2F2F, 0x7777772E, 0xFFFFFF, 0xFFFFFFFF, 0xFF))
+_LOW16, _HIGH48 = np.uint64(0xFFFF), np.uint64(0xFFFFFFFFFFFF0000)
 _SLASH, _THREE_DOTS = np.uint64(0x2F), np.uint64(0x2E2E2E)
 
 # Classes and flags of `mdfs.rules.characters`, which a test compares.
@@ -99,22 +100,26 @@ def _size(items: int) -> int:
 
 
 @inlined
-def _top(units: Any, n: int, length: int, keys: Any, times: Any) -> Any:
-    """How often the commonest run of `length` (2 or 4) units occurs, 0 where none occurs twice."""
+def _top(units: Any, n: int, length: int, keys: Any) -> Any:
+    """How often the commonest run of `length` (2 or 4) units occurs, 0 where none occurs twice.
+
+    An entry of the table is 48 bits of the key and 16 bits of the count, which is at most `WINDOW`.
+    """
     size = _size(n)
     mask = np.uint64(size - 1)
     keys[:size] = _U0
-    best: Any = 0
+    best = _U1
     for i in range(n - length + 1):
         key = units[i] * _FNV + units[i + 1]
         if length == 4:
             key = (key * _FNV + units[i + 2]) * _FNV + units[i + 3]
-        key = _mix(key)
-        at = _slot(keys, mask, key)
-        times[at] = times[at] + 1 if keys[at] == key else 1
-        keys[at] = key
-        best = max(best, np.int64(times[at]))
-    return best if best > 1 else 0
+        key = _mix(key) & _HIGH48
+        at = (key >> _U32) & mask
+        while keys[at] != _U0 and keys[at] & _HIGH48 != key:
+            at = (at + _U1) & mask
+        keys[at] = (key if keys[at] == _U0 else keys[at]) + _U1
+        best = max(best, keys[at] & _LOW16)
+    return np.int64(best) if best > _U1 else 0
 
 
 @inlined
@@ -171,12 +176,12 @@ def _phrases(units: Any, n: int, starts: Any, trie_keys: Any, trie_nodes: Any, t
 
 
 @inlined
-def _window(units: Any, n: int, keys: Any, times: Any, starts: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any,
+def _window(units: Any, n: int, keys: Any, starts: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any,
             row: Any) -> None:  # fmt: skip
     """All that is measured on reading units."""
     row[UNITS] += n
-    row[TOP_2] += _top(units, n, 2, keys, times)
-    row[TOP_4] += _top(units, n, 4, keys, times)
+    row[TOP_2] += _top(units, n, 2, keys)
+    row[TOP_4] += _top(units, n, 4, keys)
     row[DUPLICATE_8] += _repeated(units, n, 8, keys)
     row[DUPLICATE_16] += _repeated(units, n, 16, keys)
     _phrases(units, n, starts, trie_keys, trie_nodes, trie_lists, row)
@@ -251,17 +256,16 @@ def measure(offsets: Any, data: Any, classes: Any, table: Any, broken: Any, star
     units = np.empty(WINDOW + 1, np.uint64)
     keys = np.zeros(SLOTS, np.uint64)
     seen = np.zeros(SLOTS, np.uint64)
-    gram_times = np.empty(SLOTS, np.int32)
     state = np.zeros(WINDOW + 1, np.int64)
     for d in range(offsets.size - 1):
         _document(offsets[d], offsets[d + 1], data, classes, table, broken, starts, trie_keys, trie_nodes, trie_lists,
-                  logs, times, touched, units, keys, gram_times, seen, state, out[d])  # fmt: skip
+                  logs, times, touched, units, keys, seen, state, out[d])  # fmt: skip
 
 
 @inlined
 def _document(i: Any, stop: Any, data: Any, classes: Any, table: Any, broken: Any, starts: Any, trie_keys: Any,
               trie_nodes: Any, trie_lists: Any, logs: Any, times: Any, touched: Any, units: Any, keys: Any,
-              gram_times: Any, seen: Any, state: Any, row: Any) -> None:  # fmt: skip
+              seen: Any, state: Any, row: Any) -> None:  # fmt: skip
     """Count everything in one document: bytes `i` to `stop` of `data`."""
     n, different = 0, 0  # units in the window; different characters
     in_word: Any = -1  # class of the word or number that the pass is in, -1 outside
@@ -339,7 +343,7 @@ def _document(i: Any, stop: Any, data: Any, classes: Any, table: Any, broken: An
                 row[URLS] += recent & _LOW32 == _WWW and (recent >> _U32) & _BYTE != _SLASH
             last, beside, beside_flags = c, c, flags
         if n >= WINDOW:  # one more where a character ended a word
-            _window(units, WINDOW, keys, gram_times, starts, trie_keys, trie_nodes, trie_lists, row)
+            _window(units, WINDOW, keys, starts, trie_keys, trie_nodes, trie_lists, row)
             units[0] = units[WINDOW]
             n -= WINDOW
     if in_word >= 0:
@@ -352,7 +356,7 @@ def _document(i: Any, stop: Any, data: Any, classes: Any, table: Any, broken: An
     if line_chars:
         _line(row, line_chars, ends, last == 0x2026 or recent & _LOW24 == _THREE_DOTS, line_key, seen, state)
     if n:
-        _window(units, n, keys, gram_times, starts, trie_keys, trie_nodes, trie_lists, row)
+        _window(units, n, keys, starts, trie_keys, trie_nodes, trie_lists, row)
     row[CHARS] = row[1 : _BROKEN + 1].sum()
     _entropy(row, times, touched, different, logs)
     for k in range(state[0]):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,7 @@ from hypothesis import strategies as st
 from rules_documents import PROSE
 
 from mdfs.rules import characters as ch
-from mdfs.rules import edits, kernel, measure, mojibake, phrases
+from mdfs.rules import edits, jit, kernel, measure, mojibake, phrases
 
 # Pieces in which the kernel's states meet: line ends, blanks, marks, words, numbers, addresses, astral characters.
 PIECES = [
@@ -119,6 +121,18 @@ def test_classes() -> None:
     assert set(named) == set(ch.CLASSES)
     for name, characters in named.items():
         assert {c: ch.CLASSES[ch.classes()[ord(c)]] for c in characters} == dict.fromkeys(characters, name)
+
+
+def test_classes_do_not_depend_on_the_python() -> None:
+    """The table is the same whatever the interpreter's Unicode data; a change of it changes corpora, so say it here."""
+    assert hashlib.sha256(ch.classes().tobytes()).hexdigest()[:16] == "1dadbe1c3b78841f"
+
+
+def test_kernels_compile_where_nothing_can_be_cached() -> None:
+    """A function without a file has no place for a cache: it is compiled all the same."""
+    scope: dict[str, Any] = {}
+    exec("def double(x):\n    return 2 * x", scope)
+    assert jit.kernel(scope["double"])(21) == 42
 
 
 def test_broken_pairs_are_computed() -> None:

@@ -32,7 +32,7 @@ _DONE = "dedup-session"
 _WORK = "dedup/work"
 _DUPLICATES = "dedup/duplicates"
 
-#: Edges up to which components are found on the driver: 200 MB there, and a tenth of the time of a loop on a session.
+#: Edges up to which components are found on the driver: 350 MB there, and none of the session's rounds.
 DRIVER_EDGES = 5_000_000
 
 

@@ -1,7 +1,7 @@
 """MinHash signatures on one core: ours beside datasketch's and rensa's, over the same texts in the same run.
 
-Usage: python tests/bench/dedup_signatures.py [TEXTS.jsonl ...]; made texts where none are given. rensa is measured where
-it is installed. Each figure is the best of three, in MB of UTF-8 text a second.
+Usage: python tests/bench/dedup_signatures.py [TEXTS.jsonl ...]; made texts where none are given. rensa is measured
+where it is installed. Each figure is the best of three, in MB of UTF-8 text a second.
 """
 
 from __future__ import annotations

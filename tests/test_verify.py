@@ -160,7 +160,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "shard's source": (in_manifest(lambda data: data["shards"][0].update(source="x")), "the manifest says source x"),
     "shard left out": (in_manifest(lambda data: data["shards"].pop()), "in the ledger but not in manifest.json"),
     "shard twice": (in_manifest(lambda data: data["shards"].append(data["shards"][0])), "2 times"),
-    "shard outside": (in_manifest(lambda data: data["shards"][0].update(path="../x.parquet")), "would leave the folder"),
+    "shard outside": (in_manifest(lambda data: data["shards"][0].update(path="../x.parquet")), "leave the folder"),
     "totals": (in_manifest(lambda data: data["totals"].update(docs=1)), "totals are"),
     "sources": (in_manifest(lambda data: data["sources"].pop()), "sources are not"),
     "mixture": (in_manifest(lambda data: data["mixture"][0].update(weight=0.9)), "mixture is not"),

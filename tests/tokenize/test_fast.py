@@ -45,7 +45,11 @@ def test_the_starter_goes_the_fast_way() -> None:
 @settings(deadline=None, max_examples=300)
 @given(
     st.lists(
-        st.text(st.one_of(st.characters(), st.sampled_from("   \n\r\t　 ab1一二〇的，。<|é")), max_size=60), max_size=6
+        st.text(
+            st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("   \n\r\t　 ab1一二〇的，。<|é")),
+            max_size=60,
+        ),
+        max_size=6,
     )
 )
 def test_equal_on_any_text(texts: list[str]) -> None:

@@ -124,11 +124,7 @@ def _row(name: str, row: Row, counted: _Counted) -> Iterator[str]:
     for what, said, found in pairs:
         if said != found:
             yield f"{name}: the row says {said} documents {what}, its files hold {found}"
-    if row.stage == "dedup":
-        copies = sum(row.dropped.values())
-        if copies != counted.rows["duplicates"]:
-            yield f"{name}: the row counts {copies} copies, its files hold {counted.rows['duplicates']}"
-    elif _nonzero(row.dropped) != dict(counted.reasons):
+    if _nonzero(row.dropped) != dict(counted.reasons):
         yield f"{name}: the row counts drop reasons {_differing(row.dropped, counted.reasons)} unlike its files"
     if _nonzero(row.quarantine_reasons) != dict(counted.quarantine_reasons):
         differing = _differing(row.quarantine_reasons, counted.quarantine_reasons)
@@ -156,14 +152,13 @@ def _file(store: Store, file: File, problems: list[str]) -> _Counted:
 def _count(store: Store, file: File, counted: _Counted) -> None:
     if file.kind in _DOCUMENT_KINDS:
         counted.ids[file.kind] = np.zeros(2, np.uint64)
-        columns = ["doc_id", "drop_reasons"] if file.kind == "dropped" else ["doc_id"]
-        for batch in _batches(store, file.path, columns):
+        why = {"dropped": "drop_reasons", "duplicates": "kind"}.get(file.kind)
+        for batch in _batches(store, file.path, ["doc_id", why] if why else ["doc_id"]):
             counted.rows[file.kind] += batch.num_rows
-            counted.ids[file.kind] += (
-                _ids(batch.column("doc_id")).view(">u8").reshape(-1, 2).astype(np.uint64).sum(axis=0)
-            )
-            if file.kind == "dropped":
-                counted.reasons.update(_counts(batch.column("drop_reasons").flatten()))
+            counted.ids[file.kind] += _id_sum(batch.column("doc_id"))
+            if why:
+                reasons = batch.column(why)
+                counted.reasons.update(_counts(reasons.flatten() if why == "drop_reasons" else reasons))
     elif file.kind == "quarantine":
         for batch in _batches(store, file.path, ["disposition", "reason"]):
             quarantined = pc.equal(batch.column("disposition"), "quarantined")

@@ -140,7 +140,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
         in_row("collect", lambda row: row.update(quarantine_reasons={"bomb": 1})),
         "bomb (1, files hold 0)",
     ),
-    "row's copies": (in_row("dedup", lambda row: row.update(dropped={"exact": 2})), "2 copies, its files hold 1"),
+    "row's copies": (in_row("dedup", lambda row: row.update(dropped={"exact": 2})), "exact (2, files hold 1)"),
     "row drops fewer": (
         in_row("classify", lambda row: row.update(docs_dropped=0, docs_out=row["docs_out"] + 1)),
         "0 documents dropped, its files hold 1",

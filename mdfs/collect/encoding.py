@@ -26,6 +26,7 @@ _TRUST = 0.08
 #: From this plausibility on an encoding is taken without a look at the others. Chinese in its own encoding has 0.5 to
 #: 0.9, in another one 0.0 to 0.25.
 _SURE = 0.45
+_CHINESE = ("gb18030", "big5hkscs", "utf-16-le", "utf-16-be")
 #: Broken sequences in UTF-8 per good one from which it is called something else.
 _BROKEN_UTF8 = 0.2
 
@@ -83,14 +84,15 @@ _SPANS = (
     (0xC0, 0xFF, 0.45),  # letters of Western Europe
     (0x100, 0x17F, 0.3),
     (0x391, 0x3C9, 0.4),  # Greek
-    (0x410, 0x44F, 0.5),  # Cyrillic
+    (0x410, 0x42F, 0.1),  # Cyrillic capitals, which are the small letters of KOI8-R read as Windows-1251
+    (0x430, 0x44F, 0.5),  # Cyrillic
     (0x2010, 0x2027, 1.0),  # dashes and quotes
     (0x3001, 0x3011, 2.0),  # Chinese full stop, comma, brackets
-    (0x3041, 0x3096, 1.6),  # hiragana
-    (0x30A1, 0x30FC, 1.4),  # katakana
+    (0x3041, 0x3096, 0.8),  # hiragana
+    (0x30A1, 0x30FC, 0.8),  # katakana; both are in GB18030 at the places of EUC-JP too, so they prove little
     (0x3400, 0x4DBF, -0.5),  # rare Chinese characters
     (0x4E00, 0x9FFF, 0.15),  # Chinese characters; the common ones get 2.0
-    (0xAC00, 0xD7A3, 1.3),  # hangul
+    (0xAC00, 0xD7A3, 1.1),  # hangul
     (0xD800, 0xDFFF, -4.0),  # surrogates
     (0xE000, 0xF8FF, -2.0),  # private use
     (0xFF01, 0xFF5E, 2.0),  # full-width forms
@@ -171,10 +173,20 @@ def plausibility(text: str, size: int) -> float:
     Sums up weights of its characters outside ASCII, by the bytes that they took.
     """
     codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    codes = codes[codes > 0x7F]
-    if not codes.size:
+    foreign = codes[codes > 0x7F]
+    if not foreign.size:
         return 0.0
-    return float(_weights()[np.minimum(codes, 0x1FFFF)].sum(dtype=np.float64)) / max(1, size)
+    points = float(_weights()[np.minimum(foreign, 0x1FFFF)].sum(dtype=np.float64))
+    return (points - _odd_neighbours(codes)) / max(1, size)
+
+
+def _odd_neighbours(codes: NDArray[np.uint32]) -> int:
+    """Pairs that no language has: accented Latin letters in a row, Cyrillic and plain letters in one word."""
+    accented = (codes >= 0xC0) & (codes <= 0xFF)
+    cyrillic = (codes >= 0x400) & (codes <= 0x45F)
+    plain = (codes | 0x20 >= 0x61) & (codes | 0x20 <= 0x7A)
+    odd = accented[1:] & accented[:-1] | cyrillic[1:] & plain[:-1] | plain[1:] & cyrillic[:-1]
+    return int(np.count_nonzero(odd))
 
 
 def _from_bytes(raw: bytes, declared: str | None, meta: str | None) -> Decoded:
@@ -188,7 +200,7 @@ def _from_bytes(raw: bytes, declared: str | None, meta: str | None) -> Decoded:
         score = plausibility(sample.decode(name, "replace"), size if name[:6] != "utf-16" else len(sample))
         trust = _TRUST if name == declared else _TRUST / 2 if name == meta else 0.0
         scores[name] = score + trust
-        if score >= _SURE:
+        if score >= _SURE and name in _CHINESE:
             break
     best = max(scores, key=scores.__getitem__)
     by = "declared" if best == declared else "meta" if best == meta else "bytes"

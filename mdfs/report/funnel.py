@@ -118,7 +118,7 @@ def reasons(facts: Facts, alone: dict[str, float]) -> Html:
         return section("reasons", "Why documents went", tag("p", "Nothing was dropped."))
     words = (
         "A document counts under each reason it has, so shares may add up to more than 100%. Only reason: the share of "
-        "its documents that would be kept if this limit were not there."
+        "its documents that the rules would keep if this limit were not there."
     )
     return section("reasons", "Why documents went", note(words), *tables)
 
@@ -129,12 +129,11 @@ def _reason_table(
     most = max(number for _, number, _ in found)
     with_alone = stage == "rules" and bool(alone)
     last = ["only reason"] if with_alone else []
-    head = ["reason", "", "documents", "of dropped" if row.docs_dropped else "of quarantined", "of in", *last]
+    head = ["reason", "", "documents", "of what went", "of in", *last]
     rows = []
     for name, number, how in found:
-        of = row.docs_dropped if how == _DROPPED else row.quarantined
         drawn = svg.bar([(how, number)], most, f"{name}: {number:,}")
-        shares = [share(number, of), share(number, row.docs_in)]
+        shares = [share(number, row.docs_dropped + row.quarantined), share(number, row.docs_in)]
         last = [f"{alone[name]:.0%}" if name in alone else "–"] if with_alone else []
         what = tag("span", tag("code", name), tag("span", explain(name, facts.recipe), class_="soft says"))
         rows.append([what, drawn, count(number), *shares, *last])

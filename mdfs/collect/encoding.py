@@ -27,6 +27,11 @@ _TRUST = 0.08
 #: 0.9, in another one 0.0 to 0.25.
 _SURE = 0.45
 _CHINESE = ("gb18030", "big5hkscs", "utf-16-le", "utf-16-be")
+_WIDE = ("utf-16-le", "utf-16-be")
+#: Broken places up to which the best way on is looked for at each; more is noise.
+_MAX_BREAKS = 100
+#: Bytes after a broken place by which the way on is decided.
+_AHEAD = 24
 #: Broken sequences in UTF-8 per good one from which it is called something else.
 _BROKEN_UTF8 = 0.2
 
@@ -180,6 +185,13 @@ def plausibility(text: str, size: int) -> float:
     return (points - _odd_neighbours(codes)) / max(1, size)
 
 
+def _wide_score(sample: bytes, name: str) -> float:
+    """Plausibility as UTF-16. Chinese in two-byte encodings reads as hangul there, and so hangul counts against it."""
+    text = sample.decode(name, "replace")
+    hangul = len(re.findall("[\uac00-\ud7a3]", text))
+    return plausibility(text, len(sample)) - 3.0 * hangul / max(1, len(sample))
+
+
 def _odd_neighbours(codes: NDArray[np.uint32]) -> int:
     """Pairs that no language has: accented Latin letters in a row, Cyrillic and plain letters in one word."""
     accented = (codes >= 0xC0) & (codes <= 0xFF)
@@ -197,7 +209,7 @@ def _from_bytes(raw: bytes, declared: str | None, meta: str | None) -> Decoded:
     size = _foreign(sample)
     scores: dict[str, float] = {}
     for name in _order(declared, meta):
-        score = plausibility(sample.decode(name, "replace"), size if name[:6] != "utf-16" else len(sample))
+        score = _wide_score(sample, name) if name in _WIDE else plausibility(_aligned(sample, name), size)
         trust = _TRUST if name == declared else _TRUST / 2 if name == meta else 0.0
         scores[name] = score + trust
         if score >= _SURE and name in _CHINESE:
@@ -215,8 +227,35 @@ def _order(declared: str | None, meta: str | None) -> Iterator[str]:
 
 def _decoded(raw: bytes, name: str) -> tuple[str, str]:
     """Text under one encoding. Big5 is HKSCS with the symbols that browsers show (WHATWG Encoding, index Big5)."""
-    text = raw.decode(name, "replace")
+    text = _aligned(raw, name)
     return (text.translate(_BIG5_SYMBOLS) if name == "big5hkscs" else text), name
+
+
+def _aligned(raw: bytes, name: str) -> str:
+    """Text under one encoding; after a broken place it goes on where it makes sense, if there are few."""
+    text = raw.decode(name, "replace")
+    return raw.decode(name, _RESYNC) if 0 < text.count("\ufffd") <= _MAX_BREAKS else text
+
+
+def _resync(error: UnicodeError) -> tuple[str, int]:
+    """Go on behind a broken place: one byte on or two, whichever makes better sense of what follows.
+
+    After a broken byte the second byte of its character would be taken for a first one, and so on to the next ASCII.
+    """
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    ways = (error.start + 1, min(error.start + 2, len(error.object)))
+    scores = [_sense(error.object[way : way + _AHEAD], error.encoding) for way in ways]
+    return "\ufffd", ways[scores[1] > scores[0]]
+
+
+_RESYNC = "mdfs.resync"
+codecs.register_error(_RESYNC, _resync)
+
+
+def _sense(raw: bytes, name: str) -> float:
+    text = raw.decode(name, "replace")
+    return plausibility(text.removesuffix("\ufffd"), _foreign(raw))
 
 
 def _broken_utf8(raw: bytes) -> str | None:

@@ -47,6 +47,9 @@ class Source(io.RawIOBase):
         """Always."""
         return True
 
+    def close(self) -> None:
+        """Nothing: a decompressor that is done with closes what is under it, and the file is still needed."""
+
     def read(self, size: int | None = -1, /) -> bytes:
         """The next `size` bytes, less only at the end of the file."""
         try:

@@ -35,8 +35,9 @@ WINDOW = 16_384
 SLOTS = 2 * WINDOW
 #: A line with fewer characters is short: a menu entry or a heading, hardly a sentence.
 SHORT_LINE = 12
-#: A line with as many characters is running text even without an end mark: books are often wrapped at 60 or so.
-LONG_LINE = 40
+#: A line with as many characters is running text even without an end mark: books and letters are often wrapped at 34
+#: (a screen of 80 columns less a margin) to 60 characters, while titles rarely have more than 30.
+LONG_LINE = 32
 #: Occurrences up to which c·log2(c) stands in a table, in millionths of a bit.
 LOGS = 1 << 16
 

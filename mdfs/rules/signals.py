@@ -185,7 +185,7 @@ def end_mark_ratio(m: Measured) -> Values:
 
 @ratio
 def prose_line_ratio(m: Measured) -> Values:
-    """Characters in lines that end with an end mark or have 40 characters or more, 0 to 1; null without characters.
+    """Characters in lines that end with an end mark or have 32 characters or more, 0 to 1; null without characters.
 
     Low in lists of links, goods and headings; unlike `end_mark_ratio` it stays high where running text is wrapped.
     """

@@ -139,7 +139,7 @@ def lines(text: str) -> dict[str, int]:
         "lines": len(bare),
         "short_lines": sum(len(line) < 12 for line in bare),
         "end_mark_chars": sum(done),
-        "prose_chars": sum(len(line) for line in bare if ends(line) or len(line) >= 40),
+        "prose_chars": sum(len(line) for line in bare if ends(line) or len(line) >= 32),
         "max_line": max(map(len, bare), default=0),
         "duplicate_lines": len(copies),
         "duplicate_line_chars": sum(map(len, copies)),

@@ -26,7 +26,7 @@ GOOD = {
     "渔人甚异之，复前行，欲穷其林。林尽水源，便得一山，山有小口，仿佛若有光。便舍船，从口入。初极狭，才通人。"
     "复行数十步，豁然开朗。土地平旷，屋舍俨然，有良田、美池、桑竹之属。阡陌交通，鸡犬相闻。"
     "其中往来种作，男女衣着，悉如外人。黄发垂髫，并怡然自乐。",
-    "wrapped": "\n".join(PROSE[k : k + 45] for k in range(0, len(PROSE), 45)),
+    "wrapped": "\n".join(PROSE[k : k + 35] for k in range(0, len(PROSE), 35)),
 }
 
 _ROWS = "\n".join(f"{k} 月 {k * 37 % 101} {k * 7919} {k * 104729}" for k in range(1, 60))

@@ -1,4 +1,4 @@
-"""The classify stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/classify_job.py --output s3://bucket/out ..."""
+"""The classify stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/classify_job.py --output s3://…"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The collect stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/collect_job.py --output s3://bucket/out ..."""
+"""The collect stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/collect_job.py --output s3://…"""
 
 import sys
 

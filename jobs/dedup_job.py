@@ -1,4 +1,4 @@
-"""The dedup stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/dedup_job.py --output s3://bucket/out ..."""
+"""The dedup stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/dedup_job.py --output s3://…"""
 
 import sys
 

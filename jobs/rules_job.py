@@ -1,4 +1,4 @@
-"""The rules stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/rules_job.py --output s3://bucket/out ..."""
+"""The rules stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/rules_job.py --output s3://…"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The tokenize stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/tokenize_job.py --output s3://bucket/out ..."""
+"""The tokenize stage on Spark: spark-submit --py-files dist/mdfs.zip jobs/tokenize_job.py --output s3://…"""
 
 import sys
 

@@ -47,7 +47,7 @@ def through(run: Run, until: str | None = None) -> None:
     last = _index(until) if until else len(STAGES) - 1
     _begin(run)
     for stage in STAGES[: last + 1]:
-        stage.run(run)
+        _do(run, stage)
     _finish(run, complete=last == len(STAGES) - 1)
 
 
@@ -55,14 +55,19 @@ def only(run: Run, name: str) -> None:
     """Do one stage over what the stage before left.
 
     Raises:
-        UsageError: the stage before has left nothing.
+        UsageError: a stage before it has left nothing, or was done by a recipe that says other things to it.
     """
     index = _index(name)
-    if index and not run.ledger.rows(STAGES[index - 1].name):
-        before = STAGES[index - 1].name
-        raise UsageError(f"{run.store.uri}: nothing to do for {name}: run `mdfs {before}` first with the same --output")
+    done = run.store.read_json(ABOUT)["stages"] if run.store.exists(ABOUT) else {}
+    for before in STAGES[:index]:
+        if before.name not in done:
+            hint = f"run `mdfs {before.name}` first with the same --output"
+            raise UsageError(f"{run.store.uri}: nothing to do for {name}: {hint}")
+        if done[before.name] != run.recipe.stage_digest(before.name):
+            hint = f"run `mdfs {before.name}` again with recipe {run.recipe.name}, or use the folder's own"
+            raise UsageError(f"{run.store.uri}: {before.name} was done by another recipe; {hint}")
     _begin(run)
-    STAGES[index].run(run)
+    _do(run, STAGES[index])
     _finish(run, complete=index == len(STAGES) - 1)
 
 
@@ -103,9 +108,20 @@ def recipe_of(store: Store, otherwise: str = "") -> Recipe:
 
 def _begin(run: Run) -> None:
     run.store.sweep_temporary()
-    about = {"mdfs_version": __version__, "recipe": run.recipe.to_dict()}
-    if not run.store.exists(ABOUT) or run.store.read_json(ABOUT) != about:
+    about = {"mdfs_version": __version__, "recipe": run.recipe.to_dict(), "recipe_digest": run.recipe.digest()}
+    before = run.store.read_json(ABOUT) if run.store.exists(ABOUT) else {"stages": {}}
+    if {key: before.get(key) for key in about} != about:
         run.store.delete("manifest.json")
+        run.store.write_json(ABOUT, about | {"stages": before["stages"]})
+
+
+def _do(run: Run, stage: Stage) -> None:
+    """Do a stage, and say by which words of the recipe it was done."""
+    stage.run(run)
+    about = run.store.read_json(ABOUT)
+    said = run.recipe.stage_digest(stage.name)
+    if about["stages"].get(stage.name) != said:
+        about["stages"][stage.name] = said
         run.store.write_json(ABOUT, about)
 
 

@@ -17,7 +17,9 @@ MAX_BYTES = 25 << 20
 
 def expected() -> set[str]:
     """Every tracked file of the package, by its name in the wheel."""
-    listed = subprocess.run(["git", "ls-files", "mdfs", "jobs", "classifiers"], cwd=ROOT, capture_output=True, text=True)
+    listed = subprocess.run(
+        ["git", "ls-files", "mdfs", "jobs", "classifiers"], cwd=ROOT, capture_output=True, text=True
+    )
     names = set()
     for name in listed.stdout.split("\n"):
         top, _, rest = name.partition("/")

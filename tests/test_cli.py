@@ -21,7 +21,9 @@ def commands(group=cli, path=("mdfs",)):
             yield (*path, name), command
 
 
-@pytest.mark.parametrize(("path", "command"), list(commands()), ids=lambda value: " ".join(value) if isinstance(value, tuple) else "")
+@pytest.mark.parametrize(
+    ("path", "command"), list(commands()), ids=lambda value: " ".join(value) if isinstance(value, tuple) else ""
+)
 def test_every_command_has_help_with_an_example(path, command):
     shown = CliRunner().invoke(cli, [*path[1:], "--help"])
     assert shown.exit_code == 0
@@ -39,7 +41,10 @@ def test_every_command_stands_in_the_readme():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["run", "--recipe", "no-such", "--input", "{data}", "--output", "{tmp}/x"], "neither a shipped recipe nor a file"),
+        (
+            ["run", "--recipe", "no-such", "--input", "{data}", "--output", "{tmp}/x"],
+            "neither a shipped recipe nor a file",
+        ),
         (["run", "--recipe", "yuan1", "--input", "{tmp}/nothing", "--output", "{tmp}/x"], "nothing fits"),
         (["run", "--recipe", "yuan1", "--output", "{tmp}/x"], "--input"),
         (["run", "--input", "{data}", "--output", "{tmp}/x", "--engine", "flink"], "flink"),

@@ -1,4 +1,4 @@
-"""The straight line on the sample: accounting, resumption, and the same corpus whatever the order, place and workers."""
+"""The straight line on the sample: accounting, resumption, the same corpus in any order, place and number of workers."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def test_files_lie_where_the_contract_says(sample_run):
 
 
 def test_doc_ids_are_unique(sample_run):
-    ids = [row for path in (sample_run / "collect").glob("*.parquet") for row in pq.read_table(path)["doc_id"].to_pylist()]
+    tables = [pq.read_table(path, columns=["doc_id"]) for path in (sample_run / "collect").glob("*.parquet")]
+    ids = [doc_id for table in tables for doc_id in table["doc_id"].to_pylist()]
     assert len(ids) == len(set(ids))
     assert all(len(doc_id) == 32 and int(doc_id, 16) >= 0 for doc_id in ids)
 
@@ -93,13 +94,25 @@ def test_stage_by_stage_gives_the_same_corpus(sample_run, tmp_path):
     assert manifest(output)["content_digest"] == manifest(sample_run)["content_digest"]
 
 
+def test_a_stage_is_not_done_over_what_another_recipe_left(tmp_path):
+    articles = CORPUS / "articles.jsonl"
+    assert mdfs("collect", "--recipe", "plain", "--output", tmp_path, "--input", articles).returncode == 0
+    stricter = tmp_path / "stricter.toml"
+    stricter.write_text('base = "plain"\n[collect]\nmax_text_chars = 400\n', "utf-8")
+    finished = mdfs("rules", "--recipe", stricter, "--output", tmp_path)
+    assert finished.returncode == 2
+    assert "collect was done by another recipe" in finished.stderr
+    assert mdfs("rules", "--output", tmp_path).returncode == 0, "the folder's own recipe goes on"
+    assert "run `mdfs dedup` first" in mdfs("classify", "--output", tmp_path).stderr
+
+
 def test_killed_anywhere_it_goes_on_to_the_same_corpus(sample_run, tmp_path):
     output = tmp_path / "out"
     inputs = [argument for path in sorted(CORPUS.iterdir()) for argument in ("--input", str(path))]
-    command = [sys.executable, "-m", "mdfs", "run", "--recipe", "yuan1", "--output", str(output), *inputs]
+    command = [sys.executable, "-m", "mdfs", "run", "-q", "--recipe", "yuan1", "--output", str(output), *inputs]
     chance = random.Random(3)
     for _ in range(3):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
             process.wait(timeout=chance.uniform(1, 8))
         except subprocess.TimeoutExpired:

@@ -6,7 +6,6 @@ import functools
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from mdfs.errors import MdfsError
 from mdfs.funnel import STAGES
 from mdfs.ledger import File, Ledger, Row, total
 from mdfs.recipe import Recipe
@@ -58,15 +57,15 @@ def gather(store: Store) -> Facts:
     from mdfs import pipeline  # it imports the report
 
     recipe = pipeline.recipe_of(store)
-    version = str(store.read_json(pipeline.ABOUT).get("mdfs_version", "unknown"))
+    about = store.read_json(pipeline.ABOUT)
     ledger = Ledger(store)
     rows = {stage: list(ledger.rows(stage).values()) for stage in STAGES}
     done = {stage: of for stage, of in rows.items() if of}
-    return Facts(store, recipe, version, _digest(recipe), done, {stage: total(of, stage) for stage, of in done.items()})
-
-
-def _digest(recipe: Recipe) -> str:
-    try:
-        return recipe.digest()
-    except MdfsError:
-        return "not computable here (`mdfs recipe check` says why)"
+    return Facts(
+        store,
+        recipe,
+        about["mdfs_version"],
+        about["recipe_digest"],
+        done,
+        {stage: total(of, stage) for stage, of in done.items()},
+    )

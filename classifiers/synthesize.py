@@ -113,6 +113,7 @@ class Filler:
         )
 
     def __call__(self, phrase: str) -> str:
+        """`phrase` with its slots filled."""
         rng = self.rng
         slots = {
             "firm": self.firm,

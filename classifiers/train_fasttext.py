@@ -17,18 +17,15 @@ from mdfs.classify.fasttext_model import FastText, prepare
 from mdfs.classify.tokens import Windows
 from mdfs.errors import RunError
 
-ATTEMPTS = 4
-"""Trainings of which the best on the training file is kept. The same data, settings and seed end in NaN in about a
-third to a half of the runs and, rarely, in a useless model (seen with fasttext-numpy2 0.10.4, at any learning rate
-and dim)."""
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """fastText's own settings, all explicit: its automatic defaults (lr 0.1 with a large dim, or lr 1) can end in NaN.
 
     `word_ngrams` is the longest run of characters; `bucket` the hash slots for runs; `cutoff` how many rows of the
-    matrix quantisation keeps (the size of the file: about 10 bytes a row at dim 16).
+    matrix quantisation keeps (the size of the file: about 10 bytes a row at dim 16). The best of `attempts` trainings
+    (by its accuracy on the training file) is kept: the same data, settings and seed end in NaN in a third to a half
+    of the runs and, rarely, in a useless model (seen with fasttext-numpy2 0.10.4, at any learning rate and dim).
     """
 
     dim: int = 16
@@ -38,6 +35,7 @@ class Settings:
     bucket: int = 400_000
     cutoff: int = 60_000
     seed: int = 1
+    attempts: int = 4
 
 
 def train(docs: Sequence[Doc], out: Path, windows: Windows, settings: Settings) -> None:
@@ -49,9 +47,9 @@ def train(docs: Sequence[Doc], out: Path, windows: Windows, settings: Settings) 
         for doc, line in zip(docs, prepare([d.text for d in docs], windows), strict=True):
             file.write(f"__label__{doc.label} {line}\n")
         file.flush()
-        runs = [run for _ in range(ATTEMPTS) if (run := _attempt(file.name, settings)) is not None]
+        runs = [run for _ in range(settings.attempts) if (run := _attempt(file.name, settings)) is not None]
     if not runs:
-        raise RunError(f"fastText diverged (NaN) in all {ATTEMPTS} attempts; lower --learning-rate")
+        raise RunError(f"fastText diverged (NaN) in all {settings.attempts} attempts; lower --learning-rate")
     max(runs, key=lambda run: run[0])[1].save_model(str(out))
 
 
@@ -120,14 +118,22 @@ def train_artifact(
 @click.option("--dim", default=16, show_default=True)
 @click.option("--epochs", default=8, show_default=True)
 @click.option("--learning-rate", default=0.3, show_default=True)
+@click.option("--bucket", default=400_000, show_default=True, help="Hash slots for runs of characters.")
 @click.option("--held-out", default=0.1, show_default=True, help="Share of the groups kept for calibration.")
 @click.option("--seed", default=1, show_default=True)
 def main(
-    data: tuple[Path, ...], out: Path, dim: int, epochs: int, learning_rate: float, held_out: float, seed: int
+    data: tuple[Path, ...],
+    out: Path,
+    dim: int,
+    epochs: int,
+    learning_rate: float,
+    bucket: int,
+    held_out: float,
+    seed: int,
 ) -> None:
     """Train a fastText classifier on labelled documents and write an artifact with its card."""
     rest, held = split([d for path in data for d in read_labelled(path)], held_out, f"train_fasttext {seed}")
-    settings = Settings(dim=dim, epochs=epochs, learning_rate=learning_rate, seed=seed)
+    settings = Settings(dim=dim, epochs=epochs, learning_rate=learning_rate, bucket=bucket, seed=seed)
     train_artifact(
         rest, held, out, DEFAULT_WINDOWS["fasttext"], settings, {"created_by": "classifiers/train_fasttext.py"}
     )

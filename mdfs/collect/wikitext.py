@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 
 #: What opens and closes. Longest first where one begins like another.
-_MARKS = re.compile(r"\{\{|\}\}|\{\||\|\}|\[\[|\]\]|-\{|\}-")
+_MARKS = re.compile(r"\{\{|\}\}|\{\||\|\}(?!\})|\[\[|\]\]|-\{|\}-")
 #: Things open inside each other; deeper marks are text (MediaWiki itself stops at 40 for templates).
 _MAX_OPEN = 200
 
@@ -179,10 +179,6 @@ def _opens(text: str, at: int, mark: str) -> bool:
 def _close(stack: list[_Open], mark: str) -> None:
     """End what `mark` ends; what stands open inside it was text. A mark that ends nothing is text."""
     wanted = _CLOSES[mark]
-    if mark == "|}" and stack[-1].mark == "{{":
-        stack[-1].words.append("|")
-        stack[-1].words.append("}")
-        return
     depth = next((d for d in range(len(stack) - 1, max(0, len(stack) - 8), -1) if stack[d].mark == wanted), 0)
     if not depth:
         stack[-1].words.append(mark)
@@ -231,8 +227,8 @@ def _link(inner: str) -> str:
 
 def _variant(inner: str) -> str:
     flags, bar, rest = inner.partition("|")
-    if bar and re.fullmatch(r"[\sA-Za-z;-]{0,20}", flags):
-        if set(flags.upper()) & set("HT-D"):
+    if bar and re.fullmatch(r"[\sA-Za-z;-]{0,40}", flags):
+        if {flag.strip().upper() for flag in flags.split(";")} & {"H", "T", "D", "-"}:
             return ""
         inner = rest
     words: dict[str, str] = {}

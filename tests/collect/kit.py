@@ -13,7 +13,10 @@ from mdfs.recipe import Collect
 from mdfs.stage import Unit
 
 PARAGRAPH = "青禾桥位于样城东郊，始建于清朝乾隆年间，横跨沙湾江的支流。据县志记载，溪上原有木桥，每遇春涨便被水冲毁。"
-ARTICLE = [PARAGRAPH, "乾隆十九年，里人集资改建石桥，历时三年完工；桥身以花岗岩砌筑，迎水一面砌成尖形，可以减轻水流的冲击。"]
+ARTICLE = [
+    PARAGRAPH,
+    "乾隆十九年，里人集资改建石桥，历时三年完工；桥身以花岗岩砌筑，迎水一面砌成尖形，可以减轻水流的冲击。",
+]
 
 
 def outcomes(raw: bytes, path: str, *, limits: Collect | None = None, **data: object) -> list[Outcome]:

@@ -13,7 +13,9 @@ from mdfs.collect.blocks import all_text, main_text
 from tests.collect.kit import ARTICLE, page
 
 MENU = "".join(f'<li><a href="/{i}">频道{i}</a></li>' for i in range(12))
-FOOTER = '<div>版权所有 © 样城日报社 未经许可不得转载</div><div><a href="/a">关于我们</a> | <a href="/b">联系我们</a></div>'
+FOOTER = (
+    '<div>版权所有 © 样城日报社 未经许可不得转载</div><div><a href="/a">关于我们</a> | <a href="/b">联系我们</a></div>'
+)
 
 
 def text(body: str) -> str:
@@ -71,7 +73,10 @@ def test_verses_without_punctuation_stay() -> None:
 
 def test_an_article_in_what_looks_like_a_frame_is_found() -> None:
     body = "".join(f"<p>{p}</p>" for p in ARTICLE)
-    assert html.extract(f"<html><body><div class='sidebar comment'>{body}</div></body></html>".encode()).text.split("\n") == ARTICLE
+    assert (
+        html.extract(f"<html><body><div class='sidebar comment'>{body}</div></body></html>".encode()).text.split("\n")
+        == ARTICLE
+    )
 
 
 def test_scripts_and_styles_are_no_text() -> None:
@@ -131,7 +136,16 @@ def test_a_hostile_page_takes_bounded_time(kind: str) -> None:
     try:
         html.extract(f"<html><body>{HOSTILE[kind]}".encode())
     except html.TooDeepError:
-        assert kind in ("nested", "nested and closed", "spans", "tables", "lists", "attributes", "quoted attributes", "open quotes")
+        assert kind in (
+            "nested",
+            "nested and closed",
+            "spans",
+            "tables",
+            "lists",
+            "attributes",
+            "quoted attributes",
+            "open quotes",
+        )
     assert time.perf_counter() - start < 6
 
 
@@ -146,7 +160,7 @@ def test_any_bytes_give_text(raw: bytes) -> None:
     html.extract(raw, declared="gbk").text.encode("utf-8", "surrogatepass")
 
 
-@given(st.text(alphabet="<>/abrph16li =\"n，。x\n", max_size=300))
+@given(st.text(alphabet='<>/abrph16li ="n，。x\n', max_size=300))
 def test_any_markup_gives_lines_of_itself(markup: str) -> None:
     chosen, every = main_text(markup).split("\n"), all_text(markup).split("\n")
     start = next((i for i in range(len(every)) if every[i : i + len(chosen)] == chosen), None)

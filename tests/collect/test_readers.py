@@ -95,20 +95,35 @@ def test_a_truncated_file_gives_what_there_is_and_one_row(pack: object) -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.binary(max_size=400), st.sampled_from(["a.jsonl", "a.csv", "a.tsv", "a.txt", "a.dat", "a.parquet", "a.xml", "a.epub", "a"]))
+@given(
+    st.binary(max_size=400),
+    st.sampled_from(["a.jsonl", "a.csv", "a.tsv", "a.txt", "a.dat", "a.parquet", "a.xml", "a.epub", "a"]),
+)
 def test_any_bytes_under_any_name(raw: bytes, name: str) -> None:
     outcomes(raw, name)
 
 
 def test_any_bytes_under_any_reader() -> None:
     for reader in readers.READERS:
-        for raw in (b"\0\xff" * 50, b"<" * 100, b"PAR1" + b"\xff" * 20, b"PK\x03\x04" + b"\0" * 60, gzip.compress(b"x")[:-3]):
+        for raw in (
+            b"\0\xff" * 50,
+            b"<" * 100,
+            b"PAR1" + b"\xff" * 20,
+            b"PK\x03\x04" + b"\0" * 60,
+            gzip.compress(b"x")[:-3],
+        ):
             for outcome in outcomes(raw, "a", reader=reader.name):
                 assert getattr(outcome, "reason", "").count(" ") == 0
 
 
 def test_no_reader_is_one_row() -> None:
-    for name, raw in (("LICENSE", b"Apache"), ("README.md", b"# x"), ("a.gz", gzip.compress(b"hi")), ("b.gz", gzip.compress(b"")), ("e", b"")):
+    for name, raw in (
+        ("LICENSE", b"Apache"),
+        ("README.md", b"# x"),
+        ("a.gz", gzip.compress(b"hi")),
+        ("b.gz", gzip.compress(b"")),
+        ("e", b""),
+    ):
         assert reasons(outcomes(raw, name)) == ["no_reader"], name
     assert reasons(outcomes(gzip.compress(b"hi")[:10] + b"\xff" * 40, "a.gz")) == ["broken_compression"]
 
@@ -133,10 +148,12 @@ def test_every_reader_describes_itself() -> None:
 def test_tables(name: str, comma: str, codec: str) -> None:
     sink = io.StringIO()
     table = csv.writer(sink, delimiter=comma)
-    table.writerows([["id", "标题", "正文"], ["1", "桥", f"{ARTICLE[0]}\n第二段, “引号\""], ["2", "空"], ["3", "多", "x", "y"]])
+    table.writerows(
+        [["id", "标题", "正文"], ["1", "桥", f'{ARTICLE[0]}\n第二段, “引号"'], ["2", "空"], ["3", "多", "x", "y"]]
+    )
     found = outcomes(sink.getvalue().encode(codec), name)
     assert isinstance(found[0], Document)
-    assert (found[0].text, found[0].title, found[0].source_key) == (f"{ARTICLE[0]}\n第二段, “引号\"", "桥", "1")
+    assert (found[0].text, found[0].title, found[0].source_key) == (f'{ARTICLE[0]}\n第二段, “引号"', "桥", "1")
     assert reasons(found)[-1] == "broken_row"
 
 
@@ -157,8 +174,15 @@ def news(number: int, text: str = ARTICLE[0]) -> bytes:
 
 
 def test_sogou() -> None:
-    first, second = documents(b"<doclist>\n" + news(1) + news(2, "全角ＡＢ１２　保持原样") + b"</doclist>\n", "news.dat")
-    assert (first.place, first.title, first.url, first.source_key) == ("1", "标题1", "http://news.example/1.html", "0001-a")
+    first, second = documents(
+        b"<doclist>\n" + news(1) + news(2, "全角ＡＢ１２　保持原样") + b"</doclist>\n", "news.dat"
+    )
+    assert (first.place, first.title, first.url, first.source_key) == (
+        "1",
+        "标题1",
+        "http://news.example/1.html",
+        "0001-a",
+    )
     assert (first.text, second.text) == (ARTICLE[0], "全角ＡＢ１２　保持原样")
     assert first.meta["encoding"] == "gb18030"
 
@@ -185,7 +209,9 @@ def test_any_bytes_in_a_sogou_file(noise: bytes, at: int) -> None:
     outcomes(raw[:at] + noise + raw[at:], "news.dat")
 
 
-BOOK = "序\n这是序言，写在前面。\n\n" + "".join(f"第{n}回　石桥旧事之{n}\n　　{ARTICLE[0]}\n{ARTICLE[1]}\n\n" for n in "一二三四五")
+BOOK = "序\n这是序言，写在前面。\n\n" + "".join(
+    f"第{n}回　石桥旧事之{n}\n　　{ARTICLE[0]}\n{ARTICLE[1]}\n\n" for n in "一二三四五"
+)
 
 
 @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])
@@ -197,14 +223,24 @@ def test_a_book_is_cut_at_its_chapters(codec: str) -> None:
 
 
 def test_chapters_only_where_they_are_certain() -> None:
-    for text in ("他翻到第三章，读了起来。\n" * 5, "第三章 甲\n文\n第九章 乙\n文\n第二章 丙\n文\n", "第一章 甲\n文\n第二章 乙\n文\n"):
+    for text in (
+        "他翻到第三章，读了起来。\n" * 5,
+        "第三章 甲\n文\n第九章 乙\n文\n第二章 丙\n文\n",
+        "第一章 甲\n文\n第二章 乙\n文\n",
+    ):
         assert len(documents(text.encode(), "a.txt")) == 1
 
 
 def test_numbers_of_chapters() -> None:
     from mdfs.collect.readers.plaintext import _number
 
-    for line, number in (("第一百零八回 甲", 108), ("第一〇八章", 108), ("第12章 乙", 12), ("第廿三回", 23), ("卷一 第十章 丙", 10)):
+    for line, number in (
+        ("第一百零八回 甲", 108),
+        ("第一〇八章", 108),
+        ("第12章 乙", 12),
+        ("第廿三回", 23),
+        ("卷一 第十章 丙", 10),
+    ):
         assert _number(line) == number, line
     for line in ("第三章，他说。", "他在第三章里写道", "第三方 甲", "第 三 章"):
         assert _number(line) is None, line
@@ -231,17 +267,24 @@ def test_a_long_book_is_read_in_bounded_memory() -> None:
 
 
 def test_a_book_without_chapters_that_is_too_long() -> None:
-    assert reasons(outcomes(f"{ARTICLE[0]}\n".encode() * 100, "a.txt", limits=Collect(max_record_bytes=1_000))) == ["too_long"]
+    assert reasons(outcomes(f"{ARTICLE[0]}\n".encode() * 100, "a.txt", limits=Collect(max_record_bytes=1_000))) == [
+        "too_long"
+    ]
 
 
 def epub(chapters: dict[str, bytes], spine: list[str]) -> bytes:
-    items = "".join(f'<item id="i{i}" href="{name}" media-type="application/xhtml+xml"/>' for i, name in enumerate(chapters))
+    items = "".join(
+        f'<item id="i{i}" href="{name}" media-type="application/xhtml+xml"/>' for i, name in enumerate(chapters)
+    )
     refs = "".join(f'<itemref idref="i{list(chapters).index(name)}"/>' for name in spine)
     package = f"<package><metadata><dc:title>石桥记</dc:title><dc:creator>某人</dc:creator></metadata><manifest>{items}</manifest><spine>{refs}</spine></package>"
     sink = io.BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as book:
         book.writestr("mimetype", "application/epub+zip", zipfile.ZIP_STORED)
-        book.writestr("META-INF/container.xml", '<container><rootfiles><rootfile full-path="OPS/book.opf"/></rootfiles></container>')
+        book.writestr(
+            "META-INF/container.xml",
+            '<container><rootfiles><rootfile full-path="OPS/book.opf"/></rootfiles></container>',
+        )
         book.writestr("OPS/book.opf", package)
         for name, raw in chapters.items():
             book.writestr(f"OPS/{name}", raw)
@@ -249,7 +292,9 @@ def epub(chapters: dict[str, bytes], spine: list[str]) -> bytes:
 
 
 def test_epub() -> None:
-    raw = epub({"b.xhtml": page(title="第二章"), "a.xhtml": page(title="第一章"), "x.xhtml": page()}, ["a.xhtml", "b.xhtml"])
+    raw = epub(
+        {"b.xhtml": page(title="第二章"), "a.xhtml": page(title="第一章"), "x.xhtml": page()}, ["a.xhtml", "b.xhtml"]
+    )
     first, second = documents(raw, "book.epub")
     assert (first.title, second.title, first.place, second.place) == ("第一章", "第二章", "1", "2")
     assert first.meta["book"] == "石桥记"
@@ -257,7 +302,10 @@ def test_epub() -> None:
 
 
 def test_a_bomb_and_a_way_out_in_an_epub() -> None:
-    raw = epub({"a.xhtml": b"0" * (32 << 20), "../../../etc/passwd": b"x", "b.xhtml": page()}, ["a.xhtml", "../../../etc/passwd", "b.xhtml"])
+    raw = epub(
+        {"a.xhtml": b"0" * (32 << 20), "../../../etc/passwd": b"x", "b.xhtml": page()},
+        ["a.xhtml", "../../../etc/passwd", "b.xhtml"],
+    )
     found = outcomes(raw, "book.epub", limits=Collect(max_record_bytes=1 << 20))
     assert reasons(found) == ["too_long", "broken_epub"]
     assert isinstance(found[-1], Document)

@@ -65,7 +65,15 @@ def test_what_is_no_page_is_skipped_or_dropped_with_its_reason() -> None:
         RECORDS[0],
     ]
     found = outcomes(gzipped(raw), "a.warc.gz")
-    assert reasons(found)[:7] == ["warcinfo", "request", "metadata", "http_status", "http_status", "not_text", "not_text"]
+    assert reasons(found)[:7] == [
+        "warcinfo",
+        "request",
+        "metadata",
+        "http_status",
+        "http_status",
+        "not_text",
+        "not_text",
+    ]
     assert [o.detail for o in dropped(found)][:2] == ["404", "301"]
     assert isinstance(found[-1], Document)
 
@@ -140,7 +148,9 @@ def test_a_bomb_in_a_payload_is_quarantined_in_bounded_memory(coding: str) -> No
 
 
 def test_a_long_record_is_quarantined_unread() -> None:
-    found = outcomes(gzipped([record(b"<html>" + b"x" * 5_000), RECORDS[0]]), "a.warc.gz", limits=Collect(max_record_bytes=4_000))
+    found = outcomes(
+        gzipped([record(b"<html>" + b"x" * 5_000), RECORDS[0]]), "a.warc.gz", limits=Collect(max_record_bytes=4_000)
+    )
     assert reasons(found) == ["too_long"]
     assert len(found) == 2
 
@@ -195,7 +205,9 @@ def _arc(url: str, body: bytes, mime: str = "text/html") -> bytes:
     return f"{url} 127.0.0.1 20080430204825 {mime} {len(body)}\n".encode() + body + b"\n"
 
 
-HEADER = _arc("filedesc://a.arc", b"1 0 Example\nURL IP-address Archive-date Content-type Archive-length\n", "text/plain")
+HEADER = _arc(
+    "filedesc://a.arc", b"1 0 Example\nURL IP-address Archive-date Content-type Archive-length\n", "text/plain"
+)
 RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\n\r\n" + PAGES[0]
 
 

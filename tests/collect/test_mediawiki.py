@@ -1,0 +1,172 @@
+"""Wikitext to prose, and MediaWiki exports with what is wrong in them."""
+
+from __future__ import annotations
+
+import bz2
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mdfs.collect.documents import Document
+from mdfs.collect.wikitext import is_disambiguation, prose, redirect
+from mdfs.recipe import Collect
+from tests.collect.kit import documents, dropped, outcomes, reasons
+
+GOLDEN = [
+    ("'''粗体'''和''斜体''字", "粗体和斜体字"),
+    ("[[北京]]、[[北京市|京城]]、[[:Category:城市|城市]]", "北京、京城、城市"),
+    ("[[File:a.jpg|thumb|[[桥]]的照片]]正文[[Category:桥]][[en:Bridge]]", "正文"),
+    ("见[http://a.example/x 官方网站]和[http://a.example/y]。", "见官方网站和。"),
+    ("前{{Infobox|名=甲|{{flag|中国}}|图=[[File:x.png]]}}后", "前后"),
+    ("{{lang|en|Bridge}}和{{nowrap|三 米}}和{{link-en|拱桥|Arch bridge}}和{{tsl|en|Arch|拱|拱形}}", "Bridge和三 米和拱桥和拱形"),
+    ("-{zh-hans:软件; zh-hant:軟體}-和-{zh-cn:打印机;zh-tw:印表機;}-和-{原样}-和-{A|zh-hans:甲;zh-hant:乙}-", "软件和打印机和原样和甲"),
+    ("-{T|zh-hans:甲;zh-hant:乙}--{H|zh-cn:丙;zh-tw:丁}-正文", "正文"),
+    ("-{R|原样}-，-{zh;zh-hans|保留}-", "原样，保留"),
+    ("注<ref name=a>出处[[甲]]</ref>释<ref name=a />，<!-- 不见 -->见", "注释，见"),
+    ("公式<math>x^2 < 3</math>在此<br/>下一行", "公式在此\n下一行"),
+    ("甲<nowiki>[[乙]] {{丙}}</nowiki>丁", "甲[[乙]] {{丙}}丁"),
+    ("{| class=x\n! 头 !! 头\n|-\n| 甲 || {{乙}}\n{|\n| 内\n|}\n|}\n文", "文"),
+    ("== 历史 ==\n正文。\n=== 早期 ===\n早年。\n== 参考文献 ==\n* 书一\n=== 注释 ===\n* 注\n== 影响 ==\n很大。", "历史\n正文。\n早期\n早年。\n影响\n很大。"),
+    ("* 一\n** 二\n# 三\n; 词\n: 解释", "一\n二\n三\n词\n解释"),
+    ("__NOTOC__\n----\n正文", "正文"),
+    ("桥（{{lang|en|}}，{{IPA|}}）在此", "桥在此"),
+    ("a &amp; b&nbsp;c &lt;d&gt;", "a & b c <d>"),
+    ("没有关上的 {{模板 和 [[链接", "没有关上的 {{模板 和 [[链接"),
+    ("多余的 }} 和 ]] 和 |} 和 }-", "多余的 }} 和 ]] 和 |} 和 }-"),
+    ("<div style='x'>块</div><span>字</span>", "块\n字"),
+    ("a < b 而 c > d", "a < b 而 c > d"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "text"), GOLDEN)
+def test_prose(source: str, text: str) -> None:
+    assert prose(source) == text
+
+
+def test_redirects_and_disambiguation_pages() -> None:
+    assert redirect("#REDIRECT [[目标]]") == "目标"
+    assert redirect("#重定向 [[目标#节]]\n{{r}}") == "目标#节"
+    assert redirect("正文 #REDIRECT [[目标]]") == ""
+    assert is_disambiguation("{{Disambig}}", "桥")
+    assert is_disambiguation("{{消歧义页|地名}}", "桥")
+    assert is_disambiguation("", "桥 (消歧义)")
+    assert not is_disambiguation("正文", "桥")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text(alphabet="[]{}|-'=<>/!#*:;\n&refnowikizhTH 文，", max_size=200) | st.text(max_size=200))
+def test_any_wikitext_gives_prose(source: str) -> None:
+    prose(source).encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "{{",
+        "[[",
+        "-{",
+        "{|\n",
+        "{{{",
+        "[[a|",
+        "<ref>",
+        "<ref ",
+        "<!--",
+        "'''",
+        "}}",
+        "{{a|",
+        "[http://a ",
+        "=",
+        "\n==",
+        "（，",
+        "__A",
+        "<nowiki>",
+        "|",
+        "{{lang|en|",
+    ],
+)
+def test_hostile_wikitext_takes_linear_time(piece: str) -> None:
+    start = time.perf_counter()
+    prose(piece * 100_000)
+    assert time.perf_counter() - start < 5
+
+
+def xml(*pages: str, head: str = "") -> bytes:
+    info = "<siteinfo><base>https://zh.example.org/wiki/首页</base></siteinfo>"
+    return f'{head}<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/">{info}{"".join(pages)}</mediawiki>'.encode()
+
+
+def wiki(title: str, text: str, *, ns: int = 0, more: str = "", model: str = "wikitext", number: int = 1) -> str:
+    revision = (
+        f"<revision><id>9{number}</id><timestamp>2021-05-06T07:08:09Z</timestamp><contributor><id>5</id></contributor>"
+        f"<model>{model}</model><text bytes='1'>{text}</text></revision>"
+    )
+    return f"<page><title>{title}</title><ns>{ns}</ns><id>{number}</id>{more}{revision}</page>"
+
+
+def test_an_export() -> None:
+    raw = xml(
+        wiki("石 桥", "'''石桥'''是[[桥]]。&lt;ref&gt;注&lt;/ref&gt;", number=7),
+        wiki("讨论:石桥", "谈话", ns=1),
+        wiki("桥梁", "", more='<redirect title="桥" />'),
+        wiki("桥2", "#重定向 [[桥]]"),
+        wiki("数据", "{}", model="json"),
+        wiki("桥 (消歧义)", "'''桥'''可以指：\n* [[石桥]]"),
+    )
+    found = outcomes(raw, "zhwiki.xml")
+    first, last = (o for o in found if isinstance(o, Document))
+    assert first == Document(
+        "1",
+        "石桥是桥。",
+        "石 桥",
+        "https://zh.example.org/wiki/石_桥",
+        "7",
+        1_620_284_889_000,
+        {"content_type": "text/x-wiki"},
+    )
+    assert (last.place, last.meta["disambiguation"]) == ("6", "yes")
+    assert reasons(found) == ["namespace_1", "redirect", "redirect", "not_text"]
+    assert [o.detail for o in dropped(found)] == ["桥", "桥", "json"]
+    assert outcomes(bz2.compress(raw), "zhwiki.xml.bz2") == found
+
+
+def test_entities_that_grow_are_refused() -> None:
+    entities = "".join(
+        f'<!ENTITY e{i + 1} "{"&e" + str(i) + ";" if i else "xxxxxxxxxx"}{("&e" + str(i) + ";") * 9 if i else ""}">'
+        for i in range(10)
+    )
+    raw = xml(wiki("甲", "&e10;"), head=f"<?xml version='1.0'?><!DOCTYPE x [{entities}]>")
+    assert reasons(outcomes(raw, "a.xml", reader="mediawiki")) == ["document_type"]
+
+
+def test_a_broken_export_gives_what_stands_before() -> None:
+    raw = xml(*(wiki(f"第{i}页", "正文。", number=i) for i in range(5)))
+    found = outcomes(raw[: len(raw) // 2], "a.xml")
+    assert [type(o) is Document for o in found[:-1]] == [True] * (len(found) - 1)
+    assert len(found) > 1
+    assert reasons(found) == ["truncated"]
+    assert reasons(outcomes(raw.replace(b"</page>", b"</pge>", 3), "a.xml")) == ["broken_xml"]
+
+
+def test_a_page_that_is_too_long_costs_itself() -> None:
+    raw = xml(wiki("甲", "长" * 5_000), wiki("乙", "短。"))
+    found = outcomes(raw, "a.xml", limits=Collect(max_record_bytes=1_000))
+    assert reasons(found) == ["too_long"]
+    assert len(found) == 2
+
+
+def test_elements_a_hundred_thousand_deep() -> None:
+    assert reasons(outcomes(xml("<page>" * 100_000), "a.xml")) == ["too_deep"]
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.binary(max_size=100), st.integers(0, 600))
+def test_any_bytes_in_an_export(noise: bytes, at: int) -> None:
+    raw = xml(wiki("甲", "文。"), wiki("乙", "文。"))
+    outcomes(raw[:at] + noise + raw[at:], "a.xml", reader="mediawiki")
+
+
+def test_only_exports_are_taken() -> None:
+    assert reasons(outcomes(b"<?xml version='1.0'?><rss><channel/></rss>", "feed.xml")) == ["no_reader"]
+    assert len(documents(b"<!-- x -->\n" + xml(wiki("甲", "文。")), "noname")) == 1

@@ -11,6 +11,8 @@ from mdfs.stage import Run
 #: Removed documents, one folder for each part they lie in: node, doc_id, keeper, duplicate_of, kind and similarity.
 REMOVED = "dedup/work/removed"
 
+_KEYS = ("url_1", "url_2", "exact_1", "exact_2")
+
 
 def write(run: Run, keys: str, verified: str | None) -> None:
     """Write `REMOVED` from the components, the keys files and the files of verified pairs, if there are any.
@@ -46,9 +48,6 @@ def _removed(run: Run, members: Any) -> Any:
     kind = F.when(_equal(run, "url"), "url").when(_equal(run, "exact"), "exact").otherwise("minhash")
     ends = {"a": F.least("node", "keeper"), "b": F.greatest("node", "keeper")}
     return rows.withColumns({"kind": kind, **ends})
-
-
-_KEYS = ("url_1", "url_2", "exact_1", "exact_2")
 
 
 def _equal(run: Run, key: str) -> Any:

@@ -80,7 +80,7 @@ def _shared(rows: Any, key: list[str]) -> Any:
     """The rows whose key others have too.
 
     Most keys stand alone, and a window costs by the group: without this step candidates of 400,000 documents took Sail
-    90 s, with it 9. Spark shuffles the rows no second time for the window, since the join leaves them by key.
+    90 s, with it 10. Spark shuffles the rows no second time for the window, since the join leaves them by key.
     """
     return rows.join(rows.groupBy(*key).count().where("count > 1").select(*key), key, "left_semi")
 

@@ -47,14 +47,15 @@ def run(run: Run) -> None:
     keyed = run.map(keys.STAGE, keys.work, keys.units(parts) if wanted else [], (keys.FOLDER,))
     digest = _digest(run, keyed)
     finals = [_final(part, number, digest if wanted else "") for number, part in enumerate(parts)]
+    done = wanted and _is_done(run, digest, finals)
+    if not done:
+        run.ledger.forget(_DONE, ["all"])
     if not wanted:
         run.map(verify.STAGE, verify.work, [], (verify.FOLDER,))
-        run.ledger.forget(_DONE, ["all"])
-    elif not _is_done(run, digest, finals):
-        run.ledger.forget(_DONE, ["all"])
+    elif not done:
         _compare(run, digest, [part.path for part in parts])
     run.map("dedup", work, finals, (_DUPLICATES,))
-    if wanted:
+    if wanted and not done:
         run.ledger.commit(Row(_DONE, "all", digest))
     run.store.delete_folder(_WORK)
 
@@ -127,6 +128,8 @@ def _parquet(store: Store, folder: str) -> list[str]:
 
 def _remove(run: Run, verified: int) -> None:
     """Components and keepers; `verified` is the number of verified pairs."""
+    for folder in (components.FOLDER, keepers.REMOVED):
+        run.store.delete_folder(folder)
     links = _parquet(run.store, pairs.LINKS)
     count = verified + sum(_rows(run.store, path) for path in links)
     if count <= DRIVER_EDGES:

@@ -14,67 +14,24 @@ _URL = re.compile(r"(?P<scheme>https?)://(?P<place>[^/?#\\]*)(?P<path>[^?#]*)(?:
 _PLACE = re.compile(r"(?P<user>.*@)?(?P<host>\[[^\[\]@]*\]|[^@:]*)(?::(?P<port>[0-9]*))?", re.S)
 _DEFAULT_PORT = {"http": "80", "https": "443"}
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 #: Parameters that say by which way a reader came: Google Analytics, advertising and mail clicks, Alibaba's spm and
 #: scm, Matomo, WeChat. Compared in lower case.
-TRACKING = frozenset(
-    {
-        "spm",
-        "scm",
-        "fbclid",
-        "gclid",
-        "gclsrc",
-        "dclid",
-        "wbraid",
-        "gbraid",
-        "msclkid",
-        "yclid",
-        "igshid",
-        "mc_cid",
-        "mc_eid",
-        "_ga",
-        "_gl",
-        "_hsenc",
-        "_hsmi",
-        "isappinstalled",
-        "share_token",
-        "share_source",
-        "sharer_sharetime",
-        "sharer_shareid",
-        "hmsr",
-        "hmpl",
-        "hmcu",
-        "hmkw",
-        "hmci",
-    }
+TRACKING = _words(
+    "spm scm fbclid gclid gclsrc dclid wbraid gbraid msclkid yclid igshid mc_cid mc_eid _ga _gl _hsenc _hsmi "
+    "isappinstalled share_token share_source sharer_sharetime sharer_shareid hmsr hmpl hmcu hmkw hmci"
 )
 _TRACKING_STARTS = ("utm_", "pk_", "mtm_")
 #: Values of `from` that name a way of sharing. With other values it may say what the page shows (`from=usd`).
-SHARED_FROM = frozenset(
-    {
-        "timeline",
-        "singlemessage",
-        "groupmessage",
-        "appmessage",
-        "message",
-        "weixin",
-        "wechat",
-        "qq",
-        "androidqq",
-        "qzone",
-        "weibo",
-        "share",
-    }
+SHARED_FROM = _words(
+    "timeline singlemessage groupmessage appmessage message weixin wechat qq androidqq qzone weibo share"
 )
 #: Parameters that carry a visitor's session.
-SESSION = frozenset(
-    {
-        "phpsessid",
-        "jsessionid",
-        "aspsessionid",
-        "cfid",
-        "cftoken",
-    }
-)
+SESSION = _words("phpsessid jsessionid aspsessionid cfid cftoken")
 _SESSION_STARTS = ("aspsessionid",)
 _SESSION_IN_PATH = re.compile(r";jsessionid=[^/;]*|/\(S\([0-9a-z]{24}\)\)(?=/|$)", re.I)
 

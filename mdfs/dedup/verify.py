@@ -27,6 +27,8 @@ from mdfs.storage import Store
 
 STAGE = "dedup-verify"
 FOLDER = "dedup/verified"
+#: Where the list of the parts' paths stands while the stage works; a node's upper bits are a place in it.
+PARTS = "dedup/work/parts.json"
 #: Shingle hashes of owners held at once: 64 MiB.
 HELD_HASHES = 16 << 20
 
@@ -48,10 +50,6 @@ def work(job: Job, unit: Unit) -> Row:
     with PartWriter(job.store, f"{FOLDER}/{unit.id}.parquet", VERIFIED, kind="verified") as part:
         part.write(pa.RecordBatch.from_arrays(columns, schema=VERIFIED))
     return Row(STAGE, unit.id, files=part.files, docs_in=len(found), docs_out=len(found))
-
-
-#: Where the list of the parts' paths stands while the stage works; a node's upper bits are a place in it.
-PARTS = "dedup/work/parts.json"
 
 
 def parts(store: Store) -> list[str]:

@@ -358,6 +358,11 @@ def _check_values(recipe: Recipe, where: str) -> None:
         for key, share in (("threshold", minhash.threshold), ("recall", minhash.recall)):
             if not 0 < share < 1:
                 raise UsageError(f"{where}: dedup.minhash.{key} must lie between 0 and 1, not {share}")
+        if not 0 <= minhash.seed < 1 << 32:
+            raise UsageError(f"{where}: dedup.minhash.seed must lie between 0 and 2^32 - 1, not {minhash.seed}")
+        from mdfs.dedup.shape import shape
+
+        shape(max(1, minhash.num_perm), minhash.threshold, minhash.recall)
     for key, number in positive.items():
         if number < 1:
             raise UsageError(f"{where}: {key} must be at least 1, not {number}")

@@ -56,6 +56,8 @@ def test_false_removes_what_the_base_says(tmp_path):
         ('[dedup]\nurl = "yes"\n', "must be a bool"),
         ("[dedup.minhash]\nthreshold = 1.5\n", "between 0 and 1"),
         ("[dedup.minhash]\nngram = true\n", "must be a int"),
+        ("[dedup.minhash]\nseed = -1\n", "seed must lie"),
+        ("[dedup.minhash]\nnum_perm = 2\nthreshold = 0.3\n", "raise num_perm or lower recall"),
         ("[dedup]\nprefer = 'x'\n", "must be a list"),
         ("[tokenize]\nshard_tokens = 0\n", "at least 1"),
         ("[rules]\nchars = { min = nan }\n", "finite"),

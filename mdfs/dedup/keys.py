@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mdfs.dedup import exact, lsh, minhash, urls
+from mdfs.dedup.shape import shape
 from mdfs.errors import RunError
 from mdfs.ledger import File, Row
 from mdfs.parts import PartWriter, read_part, string_bytes
@@ -155,7 +156,7 @@ def _sketches(texts: pa.Array, dedup: Dedup) -> tuple[NDArray[np.int64], NDArray
     if said is None:
         none = np.zeros(len(texts), np.int64)
         return none, none, pa.array([[]] * len(texts), pa.list_(pa.int64()))
-    bands, rows = lsh.shape(said.num_perm, said.threshold, said.recall)
+    bands, rows = shape(said.num_perm, said.threshold, said.recall)
     found, shingles = minhash.sketches(texts, ngram=said.ngram, num_perm=said.num_perm, seed=said.seed)
     enough = shingles >= max(1, said.min_shingles)
     hashes = lsh.band_hashes(found[enough], bands, rows)

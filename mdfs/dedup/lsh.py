@@ -1,8 +1,7 @@
 """Bands: documents whose signatures agree in one whole band are looked at as a pair.
 
 A signature of `num_perm` values is cut into `bands` bands of `rows` values. Two texts of Jaccard similarity s share at
-least one band with probability 1 - (1 - s^rows)^bands (Leskovec, Rajaraman and Ullman, Mining of Massive Datasets,
-section 3.4).
+least one band with probability 1 - (1 - s^rows)^bands; `mdfs.dedup.shape` chooses both.
 """
 
 from __future__ import annotations
@@ -11,36 +10,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from mdfs.errors import UsageError
-
 #: Multipliers of MurmurHash3's 64-bit finalizer.
 _MIX_1 = 0xFF51AFD7ED558CCD
 _MIX_2 = 0xC4CEB9FE1A85EC53
-
-
-def shape(num_perm: int, threshold: float, recall: float) -> tuple[int, int]:
-    """Bands and rows: the most rows, hence the fewest false candidates, with which pairs at `threshold` are proposed
-    with probability `recall` or more.
-
-    Args:
-        num_perm: values in a signature; up to rows - 1 of them are left over.
-        threshold: Jaccard similarity, between 0 and 1.
-        recall: between 0 and 1.
-
-    Returns:
-        (bands, rows); (18, 7) for 128 permutations, threshold 0.8 and recall 0.95.
-
-    Raises:
-        UsageError: not even bands of one row are enough.
-    """
-    for rows in range(num_perm, 0, -1):
-        bands = num_perm // rows
-        if 1 - (1 - threshold**rows) ** bands >= recall:
-            return bands, rows
-    raise UsageError(
-        f"dedup.minhash: {num_perm} permutations cannot find pairs of similarity {threshold} with recall {recall}; "
-        "raise num_perm or lower recall"
-    )
 
 
 def band_hashes(signatures: NDArray[np.uint32], bands: int, rows: int) -> NDArray[np.int64]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mdfs.dedup.lsh import band_hashes, shape
+from mdfs.dedup.lsh import band_hashes
+from mdfs.dedup.shape import shape
 from mdfs.errors import UsageError
 
 

@@ -116,6 +116,7 @@ class Trainer:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self.model = make_model(model_dir, len(labels), settings.pooling, settings.dropout).to(self.device)
         self.tokenizer = WindowTokenizer(model_dir / "tokenizer.json", windows, threads=0)
+        self.run: dict[str, int] = {}
         self.pad_id = self.model.bert.config.pad_token_id or 0
 
     def _logits(self, rows: Sequence[Row]) -> Any:
@@ -138,6 +139,7 @@ class Trainer:
             done = max((step + 1) / len(plan), (time.monotonic() - started) / (s.minutes * 60 or float("inf")))
             if step % 50 == 0:
                 click.echo(f"step {step}/{len(plan)} loss {loss:.4f} done {done:.0%}", err=True)
+            self.run = {"documents": len(rows), "batches_planned": len(plan), "batches_trained": step + 1}
             if done >= 1:
                 break
             for group in optimizer.param_groups:

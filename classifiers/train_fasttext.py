@@ -23,9 +23,10 @@ class Settings:
     """fastText's own settings, all explicit: its automatic defaults (lr 0.1 with a large dim, or lr 1) can end in NaN.
 
     `word_ngrams` is the longest run of characters; `bucket` the hash slots for runs; `cutoff` how many rows of the
-    matrix quantisation keeps (the size of the file: about 10 bytes a row at dim 16). The best of `attempts` trainings
-    (by its accuracy on the training file) is kept: the same data, settings and seed end in NaN in a third to a half
-    of the runs and, rarely, in a useless model (seen with fasttext-numpy2 0.10.4, at any learning rate and dim).
+    matrix quantisation keeps (the size of the file: about 10 bytes a row at dim 16). The best of `attempts` good
+    trainings (by its accuracy on the training file) is kept: the same data, settings and seed end in NaN in a third
+    to a half of the runs and, rarely, in a useless model (seen with fasttext-numpy2 0.10.4, at any learning rate and
+    dim).
     """
 
     dim: int = 16
@@ -47,9 +48,14 @@ def train(docs: Sequence[Doc], out: Path, windows: Windows, settings: Settings) 
         for doc, line in zip(docs, prepare([d.text for d in docs], windows), strict=True):
             file.write(f"__label__{doc.label} {line}\n")
         file.flush()
-        runs = [run for _ in range(settings.attempts) if (run := _attempt(file.name, settings)) is not None]
+        runs: list[tuple[float, Any]] = []
+        for _ in range(4 * settings.attempts):
+            run = _attempt(file.name, settings)
+            runs += [run] if run is not None else []
+            if len(runs) == settings.attempts:
+                break
     if not runs:
-        raise RunError(f"fastText diverged (NaN) in all {settings.attempts} attempts; lower --learning-rate")
+        raise RunError(f"fastText diverged (NaN) in all {4 * settings.attempts} trainings; lower --learning-rate")
     max(runs, key=lambda run: run[0])[1].save_model(str(out))
 
 

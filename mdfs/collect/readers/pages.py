@@ -43,6 +43,8 @@ def outcome(page: Page, limits: Collect) -> Outcome:
     if page.status and page.status != 200:
         return Dropped(page.place, "http_status", str(page.status), page.url, page.key)
     mime = page.mime.strip().lower()
+    if page.url.endswith("/robots.txt"):
+        return Dropped(page.place, "not_text", "robots.txt", page.url, page.key)
     if mime not in (*_HTML, *_PLAIN, *_UNKNOWN):
         return Dropped(page.place, "not_text", mime, page.url, page.key)
     body, problem, whole = payload.plain(page.body, page.transfer, page.content, limits.max_record_bytes)

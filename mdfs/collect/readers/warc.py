@@ -23,6 +23,11 @@ from mdfs.recipe import Collect
 _GZIP = b"\x1f\x8b\x08"
 _RECORD = re.compile(rb"WARC/[01]\.\d{1,2}\r?\n")
 _WEB = ("http://", "https://", "file://", "ftp://")
+#: First bytes of zstd and LZ4, of which FastWARC itself says that they break off.
+_PACKED = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
+#: Bytes of a record's header at most (FastWARC's limit).
+_MAX_HEADER = 1 << 15
+_CONTENT_LENGTH = re.compile(rb"\nContent-Length:[ \t]*(\d{1,15})[ \t]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n", re.IGNORECASE)
 #: Bytes of one gzip member from which its kind is told.
 _PEEK = 512
 
@@ -70,13 +75,18 @@ class _Archive:
             if self.source.error:
                 raise
             self.reason, self.problem = "broken_archive", str(error)
-        if not self.problem:
-            self.reason, self.problem = _unfinished(self.source, self.last)
+        if not self.problem or "Gzip" in self.problem:
+            # FastWARC calls zeros after a member an error and a missing end none; both are told apart here.
+            reason, problem = _unfinished(self.source, self.last, self.count)
+            if problem or not self.problem or _next_record(self.source, self.last + 1, "gzip") is None:
+                self.reason, self.problem = reason, problem
 
     def _cut(self, record: Any) -> Pending | Outcome:
         place = self._place(record.stream_pos)
         kind = record.record_type
         headers = record.headers
+        if headers.get("Content-Length") is None:
+            return self._cut_off(place, "a header that does not say how long the record is")
         url = (headers.get("WARC-Target-URI") or "").strip().strip("<>")
         wanted = kind in (WarcRecordType.response, WarcRecordType.conversion)
         if not wanted and not (kind == WarcRecordType.resource and url.startswith(_WEB)):
@@ -90,7 +100,7 @@ class _Archive:
         size = record.content_length
         body = record.reader.read(size)
         if len(body) < size:
-            return self._cut_off(place, len(body), size, url, key)
+            return self._cut_off(place, f"{len(body)} of {size} bytes", url, key)
         mime = (headers.get("Content-Type") or "").partition(";")[0]
         page = Page(place, url, key, date, 0, mime, None, "", "", body)
         work = _text if kind == WarcRecordType.conversion else functools.partial(outcome, limits=self.limits)
@@ -107,17 +117,17 @@ class _Archive:
         http, size = record.http_headers, record.content_length
         body = record.reader.read(size)
         if len(body) < size:
-            return self._cut_off(place, len(body), size, url, key)
+            return self._cut_off(place, f"{len(body)} of {size} bytes", url, key)
         mime = (http.get("Content-Type") or "").partition(";")[0]
         codings = http.get("Transfer-Encoding") or "", http.get("Content-Encoding") or ""
         page = Page(place, url, key, date, http.status_code or 0, mime, record.http_charset, *codings, body)
         return Pending(place, whole, functools.partial(outcome, page, self.limits))
 
-    def _cut_off(self, place: str, got: int, size: int, url: str, key: str) -> Quarantined:
+    def _cut_off(self, place: str, detail: str, url: str = "", key: str = "") -> Quarantined:
         """The archive ends inside a record; the row for the record is the row for the archive."""
         self.reported = True
         self.reason = self.problem = "truncated"
-        return Quarantined(place, "truncated", f"{got} of {size} bytes", url, key)
+        return Quarantined(place, "truncated", detail, url, key)
 
     def _place(self, offset: int) -> str:
         self._repeats = self._repeats + 1 if self.count and offset <= self.last else 0
@@ -131,12 +141,27 @@ def _text(page: Page) -> Outcome:
     return Document(page.place, text, "", page.url, page.key, page.fetched_at, {"content_type": "text/plain"})
 
 
-def _unfinished(source: Source, last: int) -> tuple[str, str]:
-    """Reason and detail where the record at `last` has no end, which the iterator passes over without a word."""
+def _unfinished(source: Source, last: int, count: int) -> tuple[str, str]:
+    """Reason and detail where the iterator ended before the archive does, which it does without a word.
+
+    `last` is the offset of the last of `count` records.
+    """
     source.seek(last)
-    if source.read(2) != _GZIP[:2]:
+    head = source.read(_MAX_HEADER)
+    source.seek(last)
+    if head.startswith(_GZIP):
+        return _unfinished_members(source)
+    if head.startswith(_PACKED):
         return "", ""
-    source.seek(last)
+    found = _CONTENT_LENGTH.search(head)
+    if count and found:
+        source.seek(last + found.end() + int(found[1]))
+    left = source.read(_MAX_HEADER).strip()
+    return ("truncated", f"{len(left)} bytes or more that hold no whole record") if left else ("", "")
+
+
+def _unfinished_members(source: Source) -> tuple[str, str]:
+    """The same for gzip: decompresses the last members once more."""
     machine = zlib.decompressobj(zlib.MAX_WBITS | 16)
     while data := source.read(CHUNK):
         while data:

@@ -130,9 +130,10 @@ def _do(work: Callable[[Any], None], *, recipe: str | None, output: str, engine:
 def _tell(store: Any, seconds: float, *, quiet: bool, as_json: bool) -> None:
     """The funnel, and where things lie."""
     from mdfs.funnel import funnel, render
+    from mdfs.storage import join
 
     rows = funnel(store)
-    found = {name: f"{store.uri}/{name}" for name in ("manifest.json", "report.html") if store.exists(name)}
+    found = {name: join(store.uri, name) for name in ("manifest.json", "report.html") if store.exists(name)}
     totals = store.read_json("manifest.json")["totals"] if "manifest.json" in found else None
     if as_json:
         stages = [row.to_dict() for row in rows]
@@ -142,7 +143,7 @@ def _tell(store: Any, seconds: float, *, quiet: bool, as_json: bool) -> None:
         click.echo("\n" + render(rows) + "\n")
         if totals:
             click.echo(f"{totals['docs']:,} documents, {totals['tokens']:,} tokens in {seconds:.1f} s")
-            click.echo(f"shards    {store.uri}/shards")
+            click.echo(f"shards    {join(store.uri, 'shards')}")
         for name, path in found.items():
             click.echo(f"{name.partition('.')[0]:<9} {path}")
 
@@ -197,11 +198,11 @@ def report_command(out: str) -> None:
       mdfs report out/
     """
     from mdfs import pipeline, report
-    from mdfs.storage import Store
+    from mdfs.storage import Store, join
 
     store = Store(out)
     pipeline.recipe_of(store)
-    click.echo(f"{store.uri}/{report.write(store)}")
+    click.echo(join(store.uri, report.write(store)))
 
 
 @cli.group("recipe")

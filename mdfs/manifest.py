@@ -128,8 +128,9 @@ def content_digest(shards: Iterable[Shard], tokenizer_digest: str) -> str:
 
 def locate(uri: str) -> Store:
     """The folder that a manifest's path or URI, or its folder's, means."""
-    if posixpath.basename(uri) == NAME:
-        return Store(posixpath.dirname(uri) or ".")
+    path, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")
+    if posixpath.basename(path) == NAME:
+        return Store((posixpath.dirname(path) or ".") + mark + query)
     return Store(uri)
 
 

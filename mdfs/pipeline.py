@@ -13,7 +13,7 @@ import mdfs.collect.stage
 import mdfs.dedup.stage
 import mdfs.rules.stage
 import mdfs.tokenize.stage
-from mdfs import __version__, engine, manifest, report
+from mdfs import __version__, engine, manifest, objectstore, report
 from mdfs.errors import UsageError
 from mdfs.progress import Progress
 from mdfs.recipe import Recipe, from_dict, load
@@ -78,6 +78,7 @@ def opened(
 ) -> Iterator[Run]:  # fmt: skip
     """A run over `output`, alone there, with its engine started when needed and given back at the end."""
     files = input_files(inputs, recipe)
+    objectstore.prepare_session(output)
     store = Store(output)
     with contextlib.closing(engine.create(engine_name, workers)) as worker, store.locked():
         yield Run(store, recipe, worker, progress or Progress(quiet=True), files)

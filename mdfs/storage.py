@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, cast
 
 from pyarrow import fs
 
+from mdfs import objectstore
 from mdfs.errors import RunError, UsageError
 
 #: Part of the name of every file that is not whole yet; `Store.sweep` removes what a killed run left.
@@ -68,7 +69,7 @@ class Store:
 
     def spark_uri(self, path: str) -> str:
         """The path as an engine's session reads it."""
-        return self.full(path) if self.is_local else posixpath.join(self.uri, path)
+        return self.full(path) if self.is_local else join(self.uri, path).partition("?")[0]
 
     def exists(self, path: str = "") -> bool:
         """Whether a file or folder stands there."""
@@ -261,11 +262,19 @@ def locate(uri: str) -> tuple[fs.FileSystem, str]:
     """
     if "://" not in uri:
         return fs.LocalFileSystem(), os.path.abspath(os.path.expanduser(uri))
+    if objectstore.is_s3(uri):
+        return objectstore.s3(uri)
     try:
         filesystem, path = fs.FileSystem.from_uri(uri)
     except (ValueError, OSError, ImportError) as error:
         raise UsageError(f"{uri}: cannot be reached ({error}); use a path, file://, s3://, gs:// or hdfs://") from None
     return filesystem, path.rstrip("/")
+
+
+def join(uri: str, path: str) -> str:
+    """The URI of a file under the folder that `uri` means; what follows `?` stays at the end."""
+    head, mark, query = uri.partition("?") if "://" in uri else (uri, "", "")
+    return posixpath.join(head, path) + mark + query if path else uri
 
 
 def glob_match(path: str, pattern: str) -> bool:
@@ -297,7 +306,8 @@ def _glob_regex(pattern: str) -> str:
 
 def base_name(uri: str) -> str:
     """What an input is called: its last name, without the endings that say only how a file is stored."""
-    name = posixpath.basename(uri.rstrip("/")) or "input"
+    bare = uri.partition("?")[0] if "://" in uri else uri
+    name = posixpath.basename(bare.rstrip("/")) or "input"
     while (shorter := re.sub(_ENDINGS, "", name)) not in (name, ""):
         name = shorter
     return name
@@ -323,16 +333,18 @@ def find_inputs(uris: list[str]) -> list[tuple[str, str, str, fs.FileInfo]]:
 def _expand(uri: str) -> Iterator[tuple[str, str, str, fs.FileInfo]]:
     filesystem, path = locate(uri)
     scheme = uri[: uri.index("://") + 3] if "://" in uri else ""
+    query = "?" + uri.partition("?")[2] if objectstore.is_s3(uri) and "?" in uri else ""
     info = filesystem.get_file_info(path)
     if info.type == fs.FileType.File:
-        yield scheme + info.path, base_name(path), posixpath.basename(path), info
+        yield scheme + info.path + query, base_name(path), posixpath.basename(path), info
     elif info.type == fs.FileType.Directory:
-        yield from ((scheme + item.path, base_name(path), inside, item) for inside, item in _files(filesystem, path))
+        for inside, item in _files(filesystem, path):
+            yield scheme + item.path + query, base_name(path), inside, item
     elif re.search(r"[*?\[]", path):
         root = re.split(r"[*?\[]", path, maxsplit=1)[0].rpartition("/")[0]
         for inside, item in _files(filesystem, root):
             if glob_match(item.path, path):
-                yield scheme + item.path, base_name(root), inside, item
+                yield scheme + item.path + query, base_name(root), inside, item
 
 
 def _files(filesystem: fs.FileSystem, root: str) -> Iterator[tuple[str, fs.FileInfo]]:

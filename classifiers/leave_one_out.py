@@ -22,7 +22,7 @@ from mdfs.classify import seal
 from mdfs.classify.artifact import DEFAULT_WINDOWS
 from mdfs.classify.fasttext_model import FastText
 
-SETTINGS = Settings(epochs=6, bucket=100_000, cutoff=30_000, attempts=2)
+SETTINGS = Settings(epochs=6, bucket=100_000, cutoff=30_000)
 DERIVED = {"ad": 1500, "low": 1500, "high": 700}
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +19,18 @@ from mdfs.classify.fasttext_model import FastText, prepare
 from mdfs.classify.tokens import Windows
 from mdfs.errors import RunError
 
+ATTEMPTS = 8
+"""Trainings that may end in NaN before giving up (see `zeroed_memory`)."""
+
+_M_PERTURB = -6  # malloc.h
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """fastText's own settings, all explicit: its automatic defaults (lr 0.1 with a large dim, or lr 1) can end in NaN.
 
     `word_ngrams` is the longest run of characters; `bucket` the hash slots for runs; `cutoff` how many rows of the
-    matrix quantisation keeps (the size of the file: about 10 bytes a row at dim 16). The best of `attempts` good
-    trainings (by its accuracy on the training file) is kept: the same data, settings and seed end in NaN in a third
-    to a half of the runs and, rarely, in a useless model (seen with fasttext-numpy2 0.10.4, at any learning rate and
-    dim).
+    matrix quantisation keeps (the size of the file: about 10 bytes a row at dim 16).
     """
 
     dim: int = 16
@@ -36,7 +40,6 @@ class Settings:
     bucket: int = 400_000
     cutoff: int = 60_000
     seed: int = 1
-    attempts: int = 4
 
 
 def train(docs: Sequence[Doc], out: Path, windows: Windows, settings: Settings) -> None:
@@ -48,19 +51,32 @@ def train(docs: Sequence[Doc], out: Path, windows: Windows, settings: Settings) 
         for doc, line in zip(docs, prepare([d.text for d in docs], windows), strict=True):
             file.write(f"__label__{doc.label} {line}\n")
         file.flush()
-        runs: list[tuple[float, Any]] = []
-        for _ in range(4 * settings.attempts):
-            run = _attempt(file.name, settings)
-            runs += [run] if run is not None else []
-            if len(runs) == settings.attempts:
-                break
-    if not runs:
-        raise RunError(f"fastText diverged (NaN) in all {4 * settings.attempts} trainings; lower --learning-rate")
-    max(runs, key=lambda run: run[0])[1].save_model(str(out))
+        with zeroed_memory():
+            model = next((m for _ in range(ATTEMPTS) if (m := _attempt(file.name, settings)) is not None), None)
+    if model is None:
+        raise RunError(f"fastText diverged (NaN) in {ATTEMPTS} trainings; lower --learning-rate")
+    model.save_model(str(out))
 
 
-def _attempt(path: str, s: Settings) -> tuple[float, Any] | None:
-    """(accuracy on the training file, quantised model) of one training, None where fastText met a NaN."""
+@contextmanager
+def zeroed_memory() -> Iterator[None]:
+    """Let the C library fill memory with zeros as it is allocated (glibc; elsewhere nothing changes).
+
+    fasttext-numpy2 0.10.4 reads memory that it never wrote: the same data, settings and seed ended in NaN in a third to
+    two thirds of the runs and now and then in a useless model; with zeroed memory 12 runs of 12 gave the same model.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_PERTURB, 255)  # new memory is filled with the complement of this byte
+    try:
+        yield
+    finally:
+        if mallopt is not None:
+            mallopt(_M_PERTURB, 0)
+
+
+def _attempt(path: str, s: Settings) -> Any:
+    """The quantised model of one training, None where fastText met a NaN."""
     import fasttext
 
     try:
@@ -85,7 +101,7 @@ def _attempt(path: str, s: Settings) -> tuple[float, Any] | None:
             raise
         click.echo("fastText met a NaN; trying again", err=True)
         return None
-    return float(model.test(path)[1]), model
+    return model
 
 
 def train_artifact(

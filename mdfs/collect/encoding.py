@@ -290,6 +290,8 @@ def _wide(raw: bytes) -> Decoded | None:
     """UTF-16 without a mark whose characters are mostly ASCII: every second byte is zero."""
     sample = np.frombuffer(raw[: _SAMPLE & ~1], dtype=np.uint8)
     sample = sample[: sample.size & ~1].reshape(-1, 2)
+    if not sample.size:
+        return None
     zero = (sample == 0).mean(axis=0)
     name = "utf-16-le" if zero[1] > 0.4 > 0.1 > zero[0] else "utf-16-be" if zero[0] > 0.4 > 0.1 > zero[1] else None
     return Decoded(raw.decode(name, "replace"), name, "bytes") if name else None

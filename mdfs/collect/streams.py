@@ -26,6 +26,8 @@ _MAGIC = (
 HEAD = 1 << 16
 #: Bytes read at once. A compressed file that breaks off loses at most this much of what could be had.
 CHUNK = 1 << 16
+#: The same for Arrow's decompressors, which read on until they have all that was asked for and lose it in an error.
+SMALL_CHUNK = 1 << 12
 
 #: What decompressors raise on broken or truncated data.
 BROKEN_DATA = (EOFError, OSError, lzma.LZMAError, zlib.error, pa.ArrowInvalid)
@@ -121,9 +123,10 @@ def chunks(stream: BinaryIO) -> Iterator[bytes]:
         BrokenFileError: compressed data is broken or ends too early.
     """
     read = getattr(stream, "read1", stream.read)
+    size = SMALL_CHUNK if isinstance(stream, pa.NativeFile) else CHUNK
     while True:
         try:
-            piece = read(CHUNK)
+            piece = read(size)
         except BROKEN_DATA as error:
             reason = "truncated" if isinstance(error, EOFError) else "broken_compression"
             raise BrokenFileError(reason, f"{type(error).__name__}: {error}") from None

@@ -10,7 +10,7 @@ import tracemalloc
 import zlib
 
 import pytest
-from fastwarc.stream_io import BrotliWriter
+from fastwarc.stream_io import BrotliWriter, Lz4Writer, ZstdWriter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -155,7 +155,7 @@ def test_a_long_record_is_quarantined_unread() -> None:
     assert len(found) == 2
 
 
-@pytest.mark.parametrize("into", [1, 12, 40, 150, 420, -30])
+@pytest.mark.parametrize("into", [3, 12, 40, 150, 420, -30])
 @pytest.mark.parametrize("number", [0, 2, 5])
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_truncated_archive_gives_what_is_whole_and_one_row(into: int, number: int, packed: bool) -> None:
@@ -164,6 +164,20 @@ def test_a_truncated_archive_gives_what_is_whole_and_one_row(into: int, number: 
     found = outcomes(whole + records[number][:into], "a.warc.gz", reader="warc")
     assert [isinstance(o, Document) for o in found] == [True] * number + [False]
     assert [o.reason for o in quarantined(found)] in (["truncated"], ["broken_archive"], ["broken_compression"])
+
+
+@pytest.mark.parametrize("writer", [Lz4Writer, ZstdWriter])
+def test_zstd_and_lz4(writer: type) -> None:
+    packed = []
+    for one in RECORDS:
+        sink = io.BytesIO()
+        with writer(sink) as stream:
+            stream.write(one)
+        packed.append(sink.getvalue())
+    raw = b"".join(packed)
+    assert [d.place for d in documents(raw, "a.warc.zst")][:2] == ["0", str(len(packed[0]))]
+    found = outcomes(raw[:-40], "a.warc.zst")
+    assert [isinstance(o, Document) for o in found] == [True] * 5 + [False]
 
 
 def test_a_whole_archive_gives_no_row() -> None:

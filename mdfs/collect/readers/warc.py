@@ -18,13 +18,10 @@ from mdfs.collect.documents import Document, Outcome, Pending, Quarantined, Skip
 from mdfs.collect.readers.base import Context, Reader
 from mdfs.collect.readers.pages import Page, outcome
 from mdfs.collect.streams import CHUNK, Source
-from mdfs.recipe import Collect
 
 _GZIP = b"\x1f\x8b\x08"
 _RECORD = re.compile(rb"WARC/[01]\.\d{1,2}\r?\n")
 _WEB = ("http://", "https://", "file://", "ftp://")
-#: First bytes of zstd and LZ4, of which FastWARC itself says that they break off.
-_PACKED = (b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 #: Bytes of a record's header at most (FastWARC's limit).
 _MAX_HEADER = 1 << 15
 _CONTENT_LENGTH = re.compile(rb"\nContent-Length:[ \t]*(\d{1,15})[ \t]*\r?\n(?:[^\r\n]+\r?\n)*\r?\n", re.IGNORECASE)
@@ -39,7 +36,7 @@ def _sniff(head: bytes, path: str) -> bool:
 def _read(source: Source, context: Context) -> Iterator[Pending | Outcome]:
     start: int | None = 0
     while start is not None:
-        archive = _Archive(source, start, context.limits)
+        archive = _Archive(source, start, context)
         yield from archive.records()
         if not archive.problem:
             return
@@ -52,8 +49,9 @@ def _read(source: Source, context: Context) -> Iterator[Pending | Outcome]:
 class _Archive:
     """A stretch of an archive, from an offset up to its end or to what cannot be read."""
 
-    def __init__(self, source: Source, start: int, limits: Collect) -> None:
-        self.source, self.start, self.limits = source, start, limits
+    def __init__(self, source: Source, start: int, context: Context) -> None:
+        self.source, self.start, self.limits = source, start, context.limits
+        self.compression = context.compression
         self.last = start
         self.count = self._repeats = 0
         self.reason = self.problem = ""
@@ -64,7 +62,7 @@ class _Archive:
         head = self.source.read(64)
         self.source.seek(self.start)
         # Some tools end header lines with a line feed only. Leniency about more would skip damage without a word.
-        lenient = head[:2] != _GZIP[:2] and b"\r\n" not in head
+        lenient = not self.compression and b"\n" in head and b"\r\n" not in head
         try:
             for record in ArchiveIterator(self.source, parse_http=False, quirks_mode=lenient):
                 yield self._cut(record)
@@ -75,9 +73,9 @@ class _Archive:
             if self.source.error:
                 raise
             self.reason, self.problem = "broken_archive", str(error)
-        if not self.problem or "Gzip" in self.problem:
+        if not lenient and (not self.problem or "Gzip" in self.problem):
             # FastWARC calls zeros after a member an error and a missing end none; both are told apart here.
-            reason, problem = _unfinished(self.source, self.last, self.count)
+            reason, problem = self._unfinished()
             if problem or not self.problem or _next_record(self.source, self.last + 1, "gzip") is None:
                 self.reason, self.problem = reason, problem
 
@@ -129,6 +127,21 @@ class _Archive:
         self.reason = self.problem = "truncated"
         return Quarantined(place, "truncated", detail, url, key)
 
+    def _unfinished(self) -> tuple[str, str]:
+        """Reason and detail where the iterator ended before the archive does, which it does without a word."""
+        self.source.seek(self.last)
+        head = self.source.read(_MAX_HEADER)
+        if self.compression == "gzip":
+            # Where records share one member, the last one's offset is none of a member.
+            self.source.seek(self.last if head.startswith(_GZIP) else self.start)
+            return _unfinished_members(self.source)
+        if self.compression:
+            return "", ""
+        found = _CONTENT_LENGTH.search(head)
+        self.source.seek(self.last + (found.end() + int(found[1]) if self.count and found else 0))
+        left = self.source.read(_MAX_HEADER).strip()
+        return ("truncated", f"{len(left)} bytes or more that hold no whole record") if left else ("", "")
+
     def _place(self, offset: int) -> str:
         self._repeats = self._repeats + 1 if self.count and offset <= self.last else 0
         self.last = max(self.last, offset)
@@ -141,27 +154,8 @@ def _text(page: Page) -> Outcome:
     return Document(page.place, text, "", page.url, page.key, page.fetched_at, {"content_type": "text/plain"})
 
 
-def _unfinished(source: Source, last: int, count: int) -> tuple[str, str]:
-    """Reason and detail where the iterator ended before the archive does, which it does without a word.
-
-    `last` is the offset of the last of `count` records.
-    """
-    source.seek(last)
-    head = source.read(_MAX_HEADER)
-    source.seek(last)
-    if head.startswith(_GZIP):
-        return _unfinished_members(source)
-    if head.startswith(_PACKED):
-        return "", ""
-    found = _CONTENT_LENGTH.search(head)
-    if count and found:
-        source.seek(last + found.end() + int(found[1]))
-    left = source.read(_MAX_HEADER).strip()
-    return ("truncated", f"{len(left)} bytes or more that hold no whole record") if left else ("", "")
-
-
 def _unfinished_members(source: Source) -> tuple[str, str]:
-    """The same for gzip: decompresses the last members once more."""
+    """What is wrong with the gzip members from here on, which are decompressed once more."""
     machine = zlib.decompressobj(zlib.MAX_WBITS | 16)
     while data := source.read(CHUNK):
         while data:

@@ -44,7 +44,8 @@ class Row:
 
     `dropped` counts reasons; a document with three reasons counts in three, so their sum may exceed docs_dropped.
     `quarantine_reasons` counts quarantined records by reason; `skipped` counts records that are no documents by
-    design (warcinfo, request, revisit …) and so are in no other count.
+    design (warcinfo, request, revisit …) and so are in no other count. `facts` are counts that a step leaves for the
+    next one or for people; they are in no accounting.
     """
 
     stage: str
@@ -60,6 +61,7 @@ class Row:
     skipped: dict[str, int] = field(default_factory=dict)
     bytes_in: int = 0
     seconds: float = 0.0
+    facts: dict[str, int] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

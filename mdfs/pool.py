@@ -58,6 +58,10 @@ class Heartbeat:
         """Say that the record at `place` is being worked on."""
         self._cells[0] = place
 
+    def idle(self) -> None:
+        """Say that no record is worked on: to wait for a storage is not to stand still."""
+        self._cells[0] = _NOWHERE
+
     def did(self, docs: int, bytes: int) -> None:  # noqa: A002  (the unit is the name)
         """Say that so many more documents and bytes are done."""
         self._cells[1] += docs

@@ -14,6 +14,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 import tomllib
 import types
 import typing
@@ -66,6 +67,50 @@ class Collect:
     max_text_chars: int = 8_000_000
     part_documents: int = 20_000
     part_bytes: int = 128 << 20
+
+
+@dataclass(frozen=True)
+class CommonCrawl:
+    """Records of a Common Crawl that are collected beside the inputs; none where `crawl` is empty.
+
+    The columnar index says which records there are. What is asked for must all hold; an empty list asks for nothing.
+
+    Attributes:
+        crawl: its id, as "CC-MAIN-2021-31"; also the `source` of its documents, unless a `[[source]]` that matches
+            `<crawl>/<WARC file>` names another.
+        subset: of the index: "warc" (pages), "crawldiagnostics" (404s, redirects), "robotstxt".
+        languages: ISO 639-3 codes as CLD2 found them, as "zho"; crawls since CC-MAIN-2018-39 have them.
+        first_language_only: a page counts for its main language alone, not for one of up to three.
+        urls: patterns: `example.cn` (this host and all under it), `*.gov.cn` (the same), `example.cn/news/*` (`*` is
+            any run of characters), `re:…` (an RE2 expression found anywhere in the URL).
+        mime: types by content, as "text/html"; `*` is any run of characters.
+        status: HTTP statuses.
+        max_records, max_bytes: at most so many records, or records that are so long together (compressed, as they are
+            archived); 0: no bound. A fair sample is cut: records stay in the order of a hash of file and offset.
+        merge_gap: records of a file with at most so many bytes between them are read by one request. The first byte
+            takes about 0.1 s; eight requests are under way at once, and a worker takes in about 10 MB/s, so a request
+            costs as much as 0.1 / 8 * 10 MB = 125 kB.
+        index, data: the folder with `crawl=…/subset=…/*.parquet`, and the one in which the index's file names begin:
+            paths, s3://, gs://, hdfs:// or http(s)://. In Amazon's us-east-1, s3://commoncrawl/… is faster (it wants
+            credentials). Like `merge_gap` they say how to read and not what, so they are no part of the digest.
+    """
+
+    crawl: str = ""
+    subset: str = "warc"
+    languages: tuple[str, ...] = ()
+    first_language_only: bool = False
+    urls: tuple[str, ...] = ()
+    mime: tuple[str, ...] = ()
+    status: tuple[int, ...] = (200,)
+    max_records: int = 0
+    max_bytes: int = 0
+    merge_gap: int = 128 << 10
+    index: str = "https://data.commoncrawl.org/cc-index/table/cc-main/warc"
+    data: str = "https://data.commoncrawl.org"
+
+    def selection(self) -> dict[str, Any]:
+        """Plain data over what decides which records are collected."""
+        return {key: value for key, value in _plain(self).items() if key not in ("index", "data", "merge_gap")}
 
 
 @dataclass(frozen=True)
@@ -158,6 +203,7 @@ class Recipe:
     title: str = ""
     source: tuple[Source, ...] = ()
     collect: Collect = field(default_factory=Collect)
+    commoncrawl: CommonCrawl = field(default_factory=CommonCrawl)
     edits: Edits = field(default_factory=Edits)
     rules: dict[str, Limit] = field(default_factory=dict)
     dedup: Dedup = field(default_factory=Dedup)
@@ -175,6 +221,8 @@ class Recipe:
         said: dict[str, Any] = {stage: _plain(getattr(self, stage))}
         if stage == "collect":
             said["source"] = _plain(self.source)
+            if self.commoncrawl.crawl:
+                said["commoncrawl"] = self.commoncrawl.selection()
         elif stage == "rules":
             said["edits"] = _plain(self.edits)
         elif stage == "dedup":
@@ -217,7 +265,7 @@ class Recipe:
         lines = [f"{key} = {_toml(value)}" for key, value in scalars.items()]
         for entry in data["source"]:
             lines += ["", "[[source]]", *(f"{k} = {_toml(v)}" for k, v in entry.items())]
-        for table in ("collect", "edits", "rules", "dedup", "classify", "tokenize"):
+        for table in ("collect", "commoncrawl", "edits", "rules", "dedup", "classify", "tokenize"):
             lines += ["", f"[{table}]", *(f"{k} = {_toml(v)}" for k, v in data[table].items() if v is not None)]
         return "\n".join(lines) + "\n"
 
@@ -352,6 +400,7 @@ def _check_values(recipe: Recipe, where: str) -> None:
         "collect.part_bytes": recipe.collect.part_bytes,
         "tokenize.shard_tokens": recipe.tokenize.shard_tokens,
     }
+    _check_crawl(recipe.commoncrawl, where)
     if recipe.dedup.minhash is not None:
         minhash = recipe.dedup.minhash
         positive |= {"dedup.minhash.ngram": minhash.ngram, "dedup.minhash.num_perm": minhash.num_perm}
@@ -366,6 +415,17 @@ def _check_values(recipe: Recipe, where: str) -> None:
     for key, number in positive.items():
         if number < 1:
             raise UsageError(f"{where}: {key} must be at least 1, not {number}")
+
+
+def _check_crawl(crawl: CommonCrawl, where: str) -> None:
+    if crawl.crawl and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", crawl.crawl):
+        raise UsageError(f"{where}: commoncrawl.crawl must be an id as CC-MAIN-2021-31, not {crawl.crawl!r}")
+    for language in crawl.languages:
+        if not re.fullmatch(r"[a-z]{3}", language):
+            raise UsageError(f"{where}: commoncrawl.languages are ISO 639-3 codes as 'zho', not {language!r}")
+    for key in ("max_records", "max_bytes", "merge_gap"):
+        if getattr(crawl, key) < 0:
+            raise UsageError(f"{where}: commoncrawl.{key} must not be negative")
 
 
 def _plain(value: Any) -> Any:

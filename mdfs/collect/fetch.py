@@ -2,8 +2,9 @@
 
 A range is asked for until it comes whole: what a server says when it is busy (429, 5xx), a time-out, a broken
 connection, a short body or another range than asked cost a pause and another try. Common Crawl serves a few thousand
-requests a second to all the world (https://status.commoncrawl.org) and asks of its readers to slow down at every 4xx and
-5xx; hence the exponential pauses, the `Retry-After` that is honoured, and the `User-Agent` that says who asks.
+requests a second to all the world and asks its readers to slow down at every 4xx and 5xx
+(https://status.commoncrawl.org); hence the exponential pauses, the `Retry-After` that is honoured, and the `User-Agent`
+that says who asks.
 """
 
 from __future__ import annotations
@@ -288,7 +289,8 @@ class _Web:
                 raise AgainError(f"{len(body)} of {wanted} bytes came in {self._total:.0f} s")
         if len(body) < wanted:
             raise AgainError(f"{len(body)} of {wanted} bytes came")
-        response.read1(1)  # http.client frees the connection when it has seen the end
+        if response.read(1):  # at the end, this frees the connection for the next request
+            raise AgainError(f"more than the {wanted} bytes that were asked for came")
         return bytes(body)
 
     def _without(
@@ -306,7 +308,7 @@ class _Web:
         if status in (403, 408, 425, 429) or status >= 500:
             raise AgainError(f"the server says {status}", _retry_after(response.getheader("Retry-After") or ""))
         if status == 200:
-            raise RunError(f"https://{self._host}: serves whole files only, no ranges; name another root in the recipe")
+            raise RunError(f"{self._host}: serves whole files only, no ranges; name another root in the recipe")
         moved = response.getheader("Location") or ""
         raise RunError(f"{path}: the server says {status} {moved}; name the right root in the recipe's [commoncrawl]")
 

@@ -5,7 +5,9 @@ stage.py        the stage: one input file is one unit of work
 readers/        one module a kind of file; their tuple in readers/__init__.py
 streams.py      looking into compressed files
 encoding.py     bytes to text
-html.py         a page's title, main text and facts
+common_hanzi.py the characters that tell a right decoding
+html.py         a page's title, main text and facts; refuses pages made to break parsers
+blocks.py       which lines of a page are its text
 payload.py      HTTP transfer and content encodings
 wikitext.py     wikitext to prose
 """

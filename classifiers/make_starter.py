@@ -73,9 +73,10 @@ LICENCE = (
 
 LIMITS = (
     "A starter: advertising and low-quality texts are mostly derived by recipes and few are real, so expect less on "
-    "pages unlike them. Texts in other languages than Chinese were hardly seen. Dialogue, song texts and code are not "
-    "covered. Good texts of one or two sentences are often called low. On the project's test set of real web documents it "
-    "is far weaker than on its own held-out texts: measure it on your corpus before you drop anything by it. 8-bit scores differ a little between kinds of CPU and between onnxruntime and torch."
+    "pages unlike them. On the test set of real web documents it is far weaker than on its own held-out texts: measure "
+    "it on your corpus before you drop anything by it. Good texts of one or two sentences are often called low. Texts "
+    "in other languages than Chinese were hardly seen; dialogue, song texts and code are not covered. 8-bit scores "
+    "differ a little between kinds of CPU and between onnxruntime and torch."
 )
 
 REAL_FOR_BERT = 1500

@@ -38,7 +38,6 @@ def _character_table() -> npt.NDArray[np.uint32]:
 
 
 _TABLE = _character_table()
-_BREAK = 0x110000  # stands between documents; no code point is this large
 
 
 def prepare(texts: Sequence[str | None], windows: Windows) -> list[str]:

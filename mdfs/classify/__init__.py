@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mdfs import shipped
 from mdfs.classify.artifact import Card, read_card, seal
 from mdfs.classify.base import Classifier, Decisions, Scores, Texts
 from mdfs.errors import UsageError
@@ -27,7 +28,12 @@ _DEEPEST = 4  # a cascade of cascades deeper than this is a mistake
 
 def locate(artifact: str) -> Path:
     """The folder of a shipped artifact's name, else the path given, unchanged."""
-    return Path(__file__).parent / "artifacts" / SHIPPED[artifact] if artifact in SHIPPED else Path(artifact)
+    if artifact not in SHIPPED:
+        return Path(artifact)
+    found = shipped.folder(f"classify/artifacts/{SHIPPED[artifact]}")
+    if found is None:
+        raise UsageError(f"this installation of mdfs lacks the classifier {artifact!r}; install it again")
+    return found
 
 
 def load(artifact_dir: str, *, backend: str | None = None, threads: int | None = None) -> Classifier:

@@ -2,6 +2,11 @@
 
 documents.py    what comes out of a file, and how it becomes tables
 stage.py        the stage: one input file is one unit of work
+crawlindex.py   which records of a Common Crawl a selection means
+urlpatterns.py  URL patterns of a selection
+crawlplan.py    selected records, grouped into units of work
+ranges.py       near records read by one request
+fetch.py        byte ranges over http and pyarrow.fs, with patience
 readers/        one module a kind of file; their tuple in readers/__init__.py
 streams.py      looking into compressed files
 encoding.py     bytes to text

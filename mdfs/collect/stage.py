@@ -1,15 +1,20 @@
-"""The stage: every input file is one unit of work and gives part files of documents and a file of what gave none."""
+"""The stage: every input file is one unit of work and gives part files of documents and a file of what gave none.
+
+Records of a Common Crawl that the recipe selects are units beside the files; `mdfs/collect/crawlplan.py` makes them.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
+import re
 from collections import Counter
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from mdfs.collect import readers, streams
+from mdfs.collect import crawlplan, fetch, ranges, readers, streams
 from mdfs.collect.documents import (
     Batcher,
     BrokenFileError,
@@ -34,10 +39,14 @@ from mdfs.storage import InputFile, Store, locate
 #: A text of these alone is none: what str.strip takes, and marks that show nothing.
 _BLANK = "\0\ufeff\u200b\u2028\u2029\x85\x1c\x1d\x1e\x1f\u3000\xa0 \t\r\n\v\f"
 
+_KILLED = "the process that read it died or stood still"
+
 
 def run(run: Run) -> None:
-    """Collect every input file that the ledger lacks."""
-    run.map("collect", work, units(run), ("collect", "quarantine"), isolated=True)
+    """Collect every input file, and every part of the recipe's crawl, that the ledger lacks."""
+    plan = crawlplan.prepare(run)
+    everything = [*units(run), *crawlplan.units(run, plan)]
+    run.map("collect", work, everything, ("collect", "quarantine"), isolated=True)
 
 
 def units(run: Run) -> list[Unit]:
@@ -78,11 +87,13 @@ def unit_id(source: str, path: str) -> str:
 
 
 def work(job: Job, unit: Unit) -> Row:
-    """Read one file.
+    """Read one file, or the planned ranges of some.
 
     Raises:
         RunError: the storage that holds it failed; what is wrong with its content becomes quarantine rows.
     """
+    if "plan" in unit.data:
+        return _ranges(job, unit)
     uri = unit.data["uri"]
     filesystem, path = locate(uri)
     with filesystem.open_input_file(path) as file:
@@ -96,6 +107,47 @@ def work(job: Job, unit: Unit) -> Row:
                 raise RunError(f"{uri}: cannot be read ({error}); run again when the storage answers") from error
             raise
     return output.row(job.stage)
+
+
+def _ranges(job: Job, unit: Unit) -> Row:
+    """Read the selected records of some archives."""
+    root, limits, skip = fetch.Root(job.recipe.commoncrawl.data), job.recipe.collect, frozenset(unit.skip)
+    with _Output(job.store, unit, limits) as output:
+        for record in ranges.records(job, unit, root):
+            heartbeat.at(record.number)
+            output.turn_to(record.path)
+            for outcome in _of_range(record, limits, killed=record.number in skip):
+                output.take(outcome)
+            heartbeat.did(docs=1, bytes=len(record.data))
+        heartbeat.idle()
+    row = output.row(job.stage)
+    row.bytes_in, row.facts = root.bytes, {"requests": root.requests}
+    return row
+
+
+def _of_range(record: ranges.Record, limits: Collect, *, killed: bool) -> Iterator[Outcome]:
+    """What a record by itself gives, with places as in the whole archive, so that document ids are the same."""
+    if killed or record.problem:
+        reason, detail = ("killed_worker", _KILLED) if killed else (record.problem, record.detail)
+        yield Quarantined(str(record.offset), reason, detail, record.url)
+        return
+    source = streams.Source(io.BytesIO(record.data))
+    compression = "gzip" if record.data.startswith(b"\x1f\x8b") else ""
+    items = _guarded(readers.named("warc").read(source, readers.Context(record.path, compression, {}, limits)), source)
+    found = False
+    for item in items:
+        outcome = _looked_into(item, killed=False)
+        found = True
+        if not isinstance(outcome, Skipped):
+            outcome = outcome._replace(place=_moved(outcome.place, record.offset))
+        yield outcome
+    if not found:
+        yield Quarantined(str(record.offset), "no_record", "no WARC record stands there", record.url)
+
+
+def _moved(place: str, offset: int) -> str:
+    """A place in a range as the place in the file in which the range begins at `offset`."""
+    return re.sub(r"\d+", lambda found: str(int(found[0]) + offset), place, count=1)
 
 
 def outcomes(source: streams.Source, unit: Unit, limits: Collect) -> Iterator[Outcome]:
@@ -149,7 +201,7 @@ def _looked_into(item: Pending | Outcome, *, killed: bool) -> Outcome:
     if not isinstance(item, Pending):
         return item
     if killed:
-        return Quarantined(item.place, "killed_worker", "the process that read it died or stood still")
+        return Quarantined(item.place, "killed_worker", _KILLED)
     try:
         return item.work()
     except Exception as error:  # noqa: BLE001  (a record is written by a stranger; it costs one row, not the run)
@@ -171,6 +223,12 @@ class _Output:
         )
         self._counts: dict[type, Counter[str]] = {Dropped: Counter(), Quarantined: Counter(), Skipped: Counter()}
         self._files: list[File] = []
+
+    def turn_to(self, path: str) -> None:
+        """What comes next is of another file of the source."""
+        if path != self.path:
+            self._write_without()
+            self.path = self._batcher.path = path
 
     def take(self, outcome: Outcome) -> None:
         """Write or count one outcome."""

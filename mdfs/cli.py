@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from mdfs import __version__
+from mdfs.collect import crawlcommand
 from mdfs.errors import MdfsError, UsageError
 
 Command = Callable[..., Any]
@@ -63,10 +64,11 @@ def run_options(*, with_inputs: bool) -> Callable[[Command], Command]:
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
     ]  # fmt: skip
     if with_inputs:
-        options.insert(1, click.option("--input", "-i", "inputs", multiple=True, required=True,
+        options.insert(1, click.option("--input", "-i", "inputs", multiple=True,
                                        help="File, folder or glob; path or URI. May be given again."))  # fmt: skip
 
     def decorate(function: Command) -> Command:
+        function = crawlcommand.decorated(function) if with_inputs else function
         for option in reversed(options):
             function = option(function)
         return function
@@ -85,6 +87,7 @@ def run_command(until: str | None, **options: Any) -> None:
     \b
     Example:
       mdfs run --recipe yuan1 --input 'crawl/**/*.warc.gz' --output out/
+      mdfs run --recipe yuan1 --crawl CC-MAIN-2021-31 --language zho --max-bytes 50GB --output out/
     """
     from mdfs import pipeline
 
@@ -112,7 +115,7 @@ _stage_command("tokenize", "Write token shards and the manifest.")
 
 
 def _do(work: Callable[[Any], None], *, recipe: str | None, output: str, engine: str, workers: int | None, quiet: bool,
-        as_json: bool, inputs: tuple[str, ...] = ()) -> None:  # fmt: skip
+        as_json: bool, inputs: tuple[str, ...] | None = None, **crawl: Any) -> None:  # fmt: skip
     from mdfs import pipeline
     from mdfs import recipe as recipes
     from mdfs.progress import Progress
@@ -121,8 +124,17 @@ def _do(work: Callable[[Any], None], *, recipe: str | None, output: str, engine:
     start = time.monotonic()
     progress = Progress(quiet=quiet or as_json)
     chosen = recipes.load(recipe) if recipe else pipeline.recipe_of(Store(output), otherwise="yuan1")
-    opened = pipeline.opened(chosen, output, list(inputs), engine_name=engine, workers=workers or 0, progress=progress)
+    chosen = crawlcommand.with_options(chosen, crawl)
+    if inputs is not None and not inputs and not chosen.commoncrawl.crawl:
+        raise UsageError("nothing to read: give --input, a file, folder or glob, or --crawl, a Common Crawl")
+    opened = pipeline.opened(
+        chosen, output, list(inputs or ()), engine_name=engine, workers=workers or 0, progress=progress
+    )
     with opened as run:
+        if crawl.get("dry_run"):
+            found = crawlcommand.dry_run(run)
+            click.echo(json.dumps(found, ensure_ascii=False) if as_json else crawlcommand.render(found))
+            return
         work(run)
         _tell(run.store, time.monotonic() - start, quiet=quiet, as_json=as_json)
 

@@ -28,7 +28,8 @@ def test_every_command_has_help_with_an_example(path, command):
     shown = CliRunner().invoke(cli, [*path[1:], "--help"])
     assert shown.exit_code == 0
     assert "Example:" in shown.output
-    assert f"{' '.join(path)} " in shown.output.split("Example:")[1] + " "
+    example = shown.output.split("Example:")[1].split()
+    assert example[: len(path)] == list(path)
     assert all(parameter.help for parameter in command.params if isinstance(parameter, click.Option))
 
 

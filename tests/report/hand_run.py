@@ -106,7 +106,7 @@ def records() -> list[dict[str, str]]:
 def write(folder: Path, docs: list[Doc], *, until: str = "tokenize") -> Store:
     """A run's folder after the stage `until` ("" for a run that has done nothing yet), one part file a source."""
     store = Store(str(folder))
-    store.write_json("ledger/run.json", {"mdfs_version": "0.0.test", "recipe": RECIPE})
+    store.write_json("ledger/run.json", {"mdfs_version": "0.0.test", "recipe": RECIPE, "recipe_digest": "0" * 64})
     done = STAGES[: STAGES.index(until) + 1] if until else ()
     for source in sorted({doc.source for doc in docs}):
         part = Part(store, source, [doc for doc in docs if doc.source == source])

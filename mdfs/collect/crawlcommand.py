@@ -21,7 +21,7 @@ _SHOWN = 8
 
 
 def size(context: click.Context, parameter: click.Parameter, value: str | None) -> int:
-    """A number of bytes as people write it: 5000000, 500GB (powers of 1000), 2TiB (of 1024); 0 where nothing is said."""
+    """A number of bytes as people write it: 5000000, 500GB (powers of 1000), 2TiB (of 1024); 0 if nothing is said."""
     found = re.fullmatch(r"(\d{1,15}(?:\.\d{1,6})?) ?([kmgtp]?)(i?)b?", (value or "0").strip().lower())
     if not found or (found[3] and not found[2]):
         raise click.BadParameter(f"{value!r} is no size; write 500GB or 2TiB", context, parameter)

@@ -13,7 +13,7 @@ NOTEBOOK = Path(__file__).parents[1] / "notebooks" / "explore_run.ipynb"
 ALLOWED = {"mdfs", "pandas", "matplotlib", "pyarrow", "numpy", "os"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def notebook() -> nbformat.NotebookNode:
     return nbformat.read(NOTEBOOK, as_version=4)
 
@@ -23,7 +23,7 @@ def test_it_runs(notebook: nbformat.NotebookNode, sample_run: Path, monkeypatch:
     monkeypatch.setenv("MDFS_RUN", str(sample_run))
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     there = {"metadata": {"path": str(NOTEBOOK.parents[1])}}  # mdfs is importable where it is not installed, too
-    client = nbclient.NotebookClient(notebook.copy(), timeout=120, kernel_name="python3", resources=there)
+    client = nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3", resources=there)
     done = client.execute()
     outputs = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 4

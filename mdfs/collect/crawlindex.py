@@ -49,6 +49,8 @@ SELECTED = pa.schema(
 RUN_ROWS = 500_000
 #: Rows of the index that are looked at at once.
 _BATCH = 1 << 16
+#: Columns without which a file is no index.
+_NEEDED = ("url", "warc_filename", "warc_record_offset", "warc_record_length", "fetch_status")
 #: Columns that hold few different values; they stay dictionaries, and expressions look at each value once.
 _FEW = ["content_languages", "content_mime_detected", "content_mime_type", "warc_filename"]
 #: Bytes that a list of index files may have: 900 names take 130 kB.
@@ -117,7 +119,10 @@ def work(job: Job, unit: Unit) -> Row:
     root, path = Root(crawl.index), unit.data["path"]
     runs = _Runs(job, unit)
     try:
-        with pq.ParquetFile(root.open(path), pre_buffer=True, read_dictionary=_FEW) as file:
+        handle = root.open(path)
+        metadata = pq.read_metadata(handle)
+        few = [name for name in _FEW if name in metadata.schema.names]
+        with pq.ParquetFile(handle, metadata=metadata, pre_buffer=True, read_dictionary=few) as file:
             part = _Part(file, crawl)
             for group in range(file.num_row_groups):
                 for batch in part.selected(group):
@@ -142,6 +147,8 @@ class _Part:
         self.surt = urlpatterns.surt_ranges(crawl.urls) if crawl.urls else None
         self.urls = urlpatterns.expression(crawl.urls) if crawl.urls else ""
         self.facts: Counter[str] = Counter(rows=0, measured_rows=0, measured_bytes=0, unusable=0)
+        if missing := [name for name in (*_NEEDED, self.mime) if name not in self.columns]:
+            raise UsageError(f"{crawl.index}: a part file has no column {missing[0]}; name a Common Crawl index")
         if crawl.languages and "content_languages" not in self.columns:
             raise UsageError(
                 f"crawl {crawl.crawl}: its index has no languages (they begin with CC-MAIN-2018-39); leave out "
@@ -157,8 +164,7 @@ class _Part:
         if not wanted.any():
             return
         start = 0
-        columns = ["url", "warc_filename", "warc_record_offset", "warc_record_length", "fetch_status"]
-        columns += ["content_languages"] if "content_languages" in self.columns else []
+        columns = [*_NEEDED, *(["content_languages"] if "content_languages" in self.columns else [])]
         for batch in self._batches(group, columns):
             mask = wanted[start : start + batch.num_rows]
             start += batch.num_rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 import pytest
 
 CORPUS = Path(__file__).parent / "sample" / "corpus"
+
+#: Workers of Spark import `unit_workers` by its name; they inherit this from the JVM, whichever test starts it.
+os.environ["PYTHONPATH"] = str(Path(__file__).parent)
 
 
 def mdfs(*arguments: str | Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:

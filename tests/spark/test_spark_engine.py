@@ -1,7 +1,5 @@
 """The Spark engine does the same units with the same rows, and survives what the local one survives."""
 
-from pathlib import Path
-
 import pytest
 import unit_workers
 
@@ -17,11 +15,9 @@ pytestmark = pytest.mark.spark
 
 @pytest.fixture(scope="module")
 def spark():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(Path(unit_workers.__file__).parent))  # executors import it by name
-        made = engine.create("spark")
-        yield made
-        made.close()
+    made = engine.create("spark")
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -218,7 +218,8 @@ def upload(folder: Path, bucket: str) -> None:
     filesystem.create_dir(bucket)
     for path in sorted(folder.rglob("*")):
         if path.is_file():
-            with filesystem.open_output_stream(f"{bucket}/{path.relative_to(folder).as_posix()}") as sink:
+            name = f"{bucket}/{path.relative_to(folder).as_posix()}"
+            with filesystem.open_output_stream(name, compression=None) as sink:
                 sink.write(path.read_bytes())
 
 

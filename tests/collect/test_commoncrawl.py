@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import mdfs
+from conftest import CORPUS, mdfs
 from crawlkit import CRAWL, WARCS, inline
 
 from mdfs import cli, pipeline
@@ -429,25 +429,29 @@ def test_a_broken_off_run_does_what_is_left(
 
 def test_from_s3_to_s3(crawl: tuple[Path, list[Row]], s3: str, tmp_path: Path) -> None:
     root, _ = crawl
+    (tmp_path / "in").mkdir()
+    shutil.copy(CORPUS / "articles.jsonl", tmp_path / "in")
     crawlkit.upload(root, "commoncrawl")
-    crawlkit.upload(tmp_path, "corpus")
+    crawlkit.upload(tmp_path / "in", "corpus")
     there = f"s3://corpus/out?endpoint_override={s3}"
     # Anonymous for the crawl, with keys for the output, as at Amazon.
     data = f"s3://commoncrawl?endpoint_override={s3}&anonymous=true"
-    chosen = arguments("s3://commoncrawl", there, "--language", "zho", "--json")
+    few = ("--language", "zho", "--max-records", "60", "--workers", "1")
+    chosen = arguments("s3://commoncrawl", there, *few, "--json")
     chosen[chosen.index("--crawl-data") + 1] = data
-    done = mdfs("run", *chosen, "--input", f"s3://commoncrawl/{WARCS[0]}?endpoint_override={s3}")
+    done = mdfs("run", *chosen, "--input", f"s3://corpus/articles.jsonl?endpoint_override={s3}")
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert result["manifest.json"] == f"s3://corpus/out/manifest.json?endpoint_override={s3}"
     checked = mdfs("verify", "s3://corpus/out")
     assert checked.returncode == 0, checked.stdout + checked.stderr
     here = tmp_path / "here"
-    local = mdfs("run", *arguments(root, here, "--language", "zho", "--quiet"), "--input", root / WARCS[0])
+    local = mdfs("run", *arguments(root, here, *few, "--quiet"), "--input", CORPUS / "articles.jsonl")
     assert local.returncode == 0, local.stderr
     digests = [Store(uri).read_json("manifest.json")["content_digest"] for uri in (there, str(here))]
     assert digests[0] == digests[1]
-    assert {source["name"] for source in Store(there).read_json("manifest.json")["sources"]} >= {CRAWL}
+    assert [entry["name"] for entry in Store(there).read_json("manifest.json")["sources"]] == [CRAWL, "articles"]
+    assert result["totals"]["docs"] > 40
 
 
 @pytest.mark.spark

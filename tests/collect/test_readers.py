@@ -173,6 +173,11 @@ def news(number: int, text: str = ARTICLE[0]) -> bytes:
     ).encode("gb18030")
 
 
+def test_sogou_parts_paragraphs_by_a_private_character() -> None:
+    (found,) = documents(b"<doclist>\n" + news(1, "第一段。\ue40c第二段。") + b"</doclist>\n", "news.dat")
+    assert found.text == "第一段。\n第二段。"
+
+
 def test_sogou() -> None:
     first, second = documents(
         b"<doclist>\n" + news(1) + news(2, "全角ＡＢ１２　保持原样") + b"</doclist>\n", "news.dat"

@@ -19,6 +19,10 @@ _BEGIN = re.compile(rb"<doc>")
 _FIELD = re.compile(rb"<(url|docno|contenttitle|content)>(.*?)</\1>", re.DOTALL)
 
 
+#: A private character with which Sogou's files part the paragraphs of a text.
+_PARAGRAPH = "\ue40c"
+
+
 def _sniff(head: bytes, path: str) -> bool:
     begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()
     return begin.startswith((b"<doc>", b"<doclist>")) and b"<docno>" in begin
@@ -56,7 +60,7 @@ def _document(place: str, record: bytes) -> Outcome:
     url = said[b"url"].decode("utf-8", "replace").strip()
     key = said.get(b"docno", b"").decode("utf-8", "replace").strip()
     meta = {"encoding": found.encoding, "encoding_by": found.by}
-    return Document(place, found.text.strip(), title, url, key, None, meta)
+    return Document(place, found.text.replace(_PARAGRAPH, "\n").strip(), title, url, key, None, meta)
 
 
 READER = Reader(

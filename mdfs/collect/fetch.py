@@ -30,7 +30,8 @@ from mdfs.errors import RunError, UsageError
 from mdfs.storage import locate
 
 #: Requests that one worker has under way at once. The first byte takes 0.1 to 0.2 s (Amazon's S3 performance guide), in
-#: which a page of 20 kB could have come many times; eight hide most of that, and 100 workers stay under 1,000 requests.
+#: which a page of 20 kB could have come many times. Eight give 40 to 80 requests a second, which is what a worker that
+#: takes 5 to 10 ms a page can use; 20 workers are then 1,000 to 1,600 of the few thousand that Common Crawl can serve.
 CONNECTIONS = 8
 #: Bytes taken from a connection at once, and of an error's text that are looked at.
 _CHUNK = 1 << 16
@@ -196,12 +197,12 @@ def in_order(function: Callable[[T], R], items: Iterable[T], threads: int = CONN
 
 
 class _Files:
-    """What `pyarrow.fs` reaches. The file read last stays open: opening one costs a request on an object store."""
+    """What `pyarrow.fs` reaches. Files read last stay open: opening one costs a request on an object store."""
 
     def __init__(self, uri: str) -> None:
         self._filesystem, self._base = locate(uri)
         self._lock = threading.Lock()
-        self._open: tuple[str, Any, int] | None = None
+        self._open: dict[str, tuple[Any, int]] = {}
 
     def get(self, path: str, offset: int, length: int) -> bytes:
         def ask() -> bytes:
@@ -212,19 +213,25 @@ class _Files:
                 raise AgainError(f"{len(data)} of {wanted} bytes came")
             return data
 
-        return self._told(ask)
+        return self._told(path, ask)
 
     def size(self, path: str) -> int:
-        return self._told(lambda: self._handle(path)[1])
+        return self._told(path, lambda: self._handle(path)[1])
 
     def _handle(self, path: str) -> tuple[Any, int]:
+        """The open file and its length. Two threads may open one file at once; the later one stays."""
         with self._lock:
-            if self._open is None or self._open[0] != path:
-                handle = self._filesystem.open_input_file(posixpath.join(self._base, path))
-                self._open = path, handle, int(handle.size())
-            return self._open[1], self._open[2]
+            found = self._open.get(path)
+        if found is None:
+            handle = self._filesystem.open_input_file(posixpath.join(self._base, path))
+            found = handle, int(handle.size())
+            with self._lock:
+                self._open[path] = found
+                while len(self._open) > CONNECTIONS:
+                    del self._open[next(iter(self._open))]
+        return found
 
-    def _told(self, ask: Callable[[], T]) -> T:
+    def _told(self, path: str, ask: Callable[[], T]) -> T:
         """Errors by what follows from them. S3 says 403 for a file that is not there where it shows no listing."""
         try:
             return ask()
@@ -232,7 +239,7 @@ class _Files:
             raise MissingError(str(error)) from error
         except OSError as error:
             with self._lock:
-                self._open = None
+                self._open.pop(path, None)
             if "ACCESS_DENIED" in str(error):
                 raise MissingError(str(error)) from error
             raise AgainError(" ".join(str(error).split())[:300]) from error

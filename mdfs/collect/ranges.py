@@ -5,7 +5,6 @@ What lies between two records of a request is read and thrown away unopened: it 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -73,21 +72,19 @@ def records(job: Job, unit: Unit, root: Root) -> Iterator[Record]:
     Raises:
         RunError: the storage did not answer after all tries.
     """
-    number = 0
+    gap, longest = job.recipe.commoncrawl.merge_gap, job.recipe.collect.max_record_bytes
+    asked, number = [], 0
     for path, rows in _files(_rows(job.store, unit)):
-        asked = requests(
-            rows.column("offset").to_numpy(),
-            rows.column("length").to_numpy(),
-            job.recipe.commoncrawl.merge_gap,
-            job.recipe.collect.max_record_bytes,
-        )
-        answers = in_order(functools.partial(_fetched, root, path), asked)
-        for request in asked:
-            heartbeat.idle()
-            answer = next(answers)
-            for row in request.rows:
-                yield _record(number + row, path, rows.slice(row, 1), request, answer)
+        offsets, lengths = rows.column("offset").to_numpy(), rows.column("length").to_numpy()
+        for request in requests(offsets, lengths, gap, longest):
+            asked.append((path, rows, number, request))
         number += rows.num_rows
+    answers = in_order(lambda one: _fetched(root, one[0], one[3]), asked)
+    for path, rows, first, request in asked:
+        heartbeat.idle()
+        answer = next(answers)
+        for row in request.rows:
+            yield _record(first + row, path, rows.slice(row, 1), request, answer)
 
 
 def _fetched(root: Root, path: str, request: Request) -> bytes | MissingError:

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -389,6 +390,25 @@ def test_a_dry_run_says_what_the_run_then_reads(
     told = capsys.readouterr().out
     assert f"{'requests':<14} {found['requests']:,}" in told
     assert "zho 50" in told
+
+
+def test_records_of_many_files_are_asked_for_at_once(
+    crawl: tuple[Path, list[Row]], web: crawlkit.Server, tmp_path: Path
+) -> None:
+    root, _ = crawl
+    web.folder = root
+    run = inline(tmp_path, recipe(root, languages=("zho",), merge_gap=1 << 30))
+    (unit,) = crawlplan.units(run, crawlplan.prepare(run))
+    meet = threading.Barrier(2, timeout=10)
+
+    def wait(handler: crawlkit._Handler) -> None:
+        meet.wait()
+        handler._range(handler.path.lstrip("/"))
+
+    web.faults = {path: [wait] for path in WARCS}
+    row = stage.work(Job("collect", run.store, recipe(web.uri, merge_gap=1 << 30)), unit)
+    assert row.facts == {"requests": 2}
+    assert row.docs_out == row.docs_in > 100
 
 
 def test_a_killed_run_goes_on(crawl: tuple[Path, list[Row]], web: crawlkit.Server, tmp_path: Path) -> None:

@@ -21,6 +21,9 @@ from mdfs.collect.common_hanzi import COMMON_HANZI
 
 #: Bytes by which an encoding is decided. 500 bytes of Chinese would do; pages begin with code and names.
 _SAMPLE = 1 << 15
+#: Bytes from the first one outside ASCII on by which a page is decided at once, if so many of them are outside ASCII
+#: and the encoding is beyond doubt. Decoders of two-byte encodings take longer than all else here.
+_PROBE, _ENOUGH = 1 << 11, 600
 #: A declaration wins over another encoding that is more plausible by less than this (plausibility is up to 1).
 _TRUST = 0.08
 #: From this plausibility on an encoding is taken without a look at the others. Chinese in its own encoding has 0.5 to
@@ -205,6 +208,8 @@ def _from_bytes(raw: bytes, declared: str | None, meta: str | None) -> Decoded:
     """Bytes that are not valid UTF-8."""
     if almost := _broken_utf8(raw):
         return Decoded(almost, "utf-8", "utf-8")
+    if certain := _certain(raw, declared, meta):
+        return Decoded(*_decoded(raw, certain), _by(certain, declared, meta))
     sample = _sample(raw)
     size = _foreign(sample)
     scores: dict[str, float] = {}
@@ -215,8 +220,22 @@ def _from_bytes(raw: bytes, declared: str | None, meta: str | None) -> Decoded:
         if score >= _SURE and name in _CHINESE:
             break
     best = max(scores, key=scores.__getitem__)
-    by = "declared" if best == declared else "meta" if best == meta else "bytes"
-    return Decoded(*_decoded(raw, best), by)
+    return Decoded(*_decoded(raw, best), _by(best, declared, meta))
+
+
+def _certain(raw: bytes, declared: str | None, meta: str | None) -> str | None:
+    """The two-byte Chinese encoding that a short stretch shows beyond doubt."""
+    start = _first_foreign(raw)
+    probe = raw[start : start + _PROBE]
+    if (size := _foreign(probe)) >= _ENOUGH:
+        for name in dict.fromkeys((declared, meta, *_CHINESE[:2])):
+            if name in _CHINESE[:2] and plausibility(probe.decode(name, "replace"), size) >= _SURE:
+                return name
+    return None
+
+
+def _by(name: str, declared: str | None, meta: str | None) -> str:
+    return "declared" if name == declared else "meta" if name == meta else "bytes"
 
 
 def _order(declared: str | None, meta: str | None) -> Iterator[str]:
@@ -260,6 +279,11 @@ def _sense(raw: bytes, name: str) -> float:
 
 def _broken_utf8(raw: bytes) -> str | None:
     """The text, if it is UTF-8 but for a few broken bytes."""
+    start = _first_foreign(raw)
+    probe = raw[start : start + _PROBE].decode("utf-8", "replace")
+    broken = probe.count("\ufffd")
+    if broken > 2 + len(_NOT_ASCII.findall(probe)) - broken:
+        return None  # each broken byte takes a microsecond: not for all of a page in another encoding
     text = raw.decode("utf-8", "replace")
     broken = text.count("\ufffd")
     good = len(text) - broken - (len(raw) - _foreign(raw))
@@ -275,9 +299,18 @@ def _sample(raw: bytes) -> bytes:
     """A stretch that begins with the first byte outside ASCII."""
     if len(raw) <= _SAMPLE:
         return raw
-    found = re.search(rb"[\x80-\xff]", raw)
-    start = found.start() if found else 0
+    start = _first_foreign(raw)
     return raw[start : start + _SAMPLE]
+
+
+def _first_foreign(raw: bytes) -> int:
+    """Where the first byte outside ASCII is; 0 where there is none."""
+    found = _FOREIGN.search(raw)
+    return found.start() if found else 0
+
+
+_FOREIGN = re.compile(rb"[\x80-\xff]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def _escaped(raw: bytes, label: str | None) -> Decoded | None:

@@ -163,6 +163,6 @@ def test_any_bytes_give_text(raw: bytes) -> None:
 
 @given(st.text(alphabet='<>/abrph16li ="n，。x\n', max_size=300))
 def test_any_markup_gives_lines_of_itself(markup: str) -> None:
-    chosen, every = main_text(markup).split("\n"), all_text(markup).split("\n")
+    chosen, every = main_text(markup).text.split("\n"), all_text(markup).split("\n")
     start = next((i for i in range(len(every)) if every[i : i + len(chosen)] == chosen), None)
     assert start is not None or chosen == [""]

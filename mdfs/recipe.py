@@ -28,10 +28,17 @@ from mdfs.errors import UsageError
 
 @dataclass(frozen=True)
 class Limit:
-    """The smallest and the largest value a measurement may have; none where a side is open."""
+    """What a measurement may be.
+
+    Attributes:
+        min, max: the smallest and the largest number; open where not given.
+        any_of, none_of: for measurements that are words: those allowed, and those not.
+    """
 
     min: float | None = None
     max: float | None = None
+    any_of: tuple[str, ...] | None = None
+    none_of: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,18 +122,75 @@ class CommonCrawl:
 
 @dataclass(frozen=True)
 class Edits:
-    """Edits of the text, made before it is measured. Each is off unless the recipe says so.
+    """Edits of the text. Each is off unless the recipe says so; all but `pii` are made before it is measured.
 
     Attributes:
         unicode: control characters, byte order marks and zero-width characters go; line ends become `\\n`; full-width
             ASCII letters and digits become half-width, while Chinese punctuation stays.
         whitespace: runs of blanks become one space, empty lines go, lines are trimmed at both ends.
         boilerplate: short lines that as a whole are a copyright notice, a share bar or page navigation go.
+        end_marks: lines that do not end in a mark that ends a sentence go (C4, with Chinese marks).
+        min_line_units: lines with fewer reading units (Han characters, words, numbers) go (C4: 5 words).
+        drop_lines_with: lines that hold one of these words go, in whatever case (C4: javascript).
+        paragraphs: lines of 20 characters and more that stood in the document before go.
+        simplify: traditional Chinese becomes simplified, by OpenCC (`pip install mdfs[opencc]`).
+        pii: kinds of personal data that a token replaces: phone, id_card, bank_card, email, im, plate, ip.
+        pii_tokens: kind → another token than `<PHONE>`, `<ID_CARD>` and so on: the kind in capitals.
     """
 
     unicode: bool = False
     whitespace: bool = False
     boilerplate: bool = False
+    end_marks: bool = False
+    min_line_units: int = 0
+    drop_lines_with: tuple[str, ...] = ()
+    paragraphs: bool = False
+    simplify: bool = False
+    pii: tuple[str, ...] = ()
+    pii_tokens: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WordList:
+    """What a recipe says about a category of words (`mdfs.rules.phrases.CATEGORIES`).
+
+    Attributes:
+        words: names of shipped lists and paths of text files with one entry a line; together they are the category.
+            Where empty, the shipped list of the category's name.
+        severity: 1 to 3; words of categories with 3 count as sensitive. The category's own where not given.
+        exempt: globs; in documents of sources that fit, the category is not counted (its measurements are null).
+        exempt_words: glob → entries that do not count in documents of sources that fit.
+    """
+
+    words: tuple[str, ...] = ()
+    severity: int | None = None
+    exempt: tuple[str, ...] = ()
+    exempt_words: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Urls:
+    """What documents' addresses are compared with; the result is measured, and limits under `[rules]` decide.
+
+    Attributes:
+        listed: files with a domain a line, or folders that hold such files named `domains` (UT1's form); a document
+            is listed when its host or a parent of its host is.
+        patterns: globs against the whole address, as in `*/tag/*`.
+    """
+
+    listed: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Language:
+    """Language identification beyond scripts.
+
+    Attributes:
+        model: path of a fastText model with labels `__label__<code>` (lid.176.ftz); empty: scripts only.
+    """
+
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -205,6 +269,9 @@ class Recipe:
     collect: Collect = field(default_factory=Collect)
     commoncrawl: CommonCrawl = field(default_factory=CommonCrawl)
     edits: Edits = field(default_factory=Edits)
+    lists: dict[str, WordList] = field(default_factory=dict)
+    urls: Urls = field(default_factory=Urls)
+    language: Language = field(default_factory=Language)
     rules: dict[str, Limit] = field(default_factory=dict)
     dedup: Dedup = field(default_factory=Dedup)
     classify: Classify = field(default_factory=Classify)
@@ -224,7 +291,11 @@ class Recipe:
             if self.commoncrawl.crawl:
                 said["commoncrawl"] = self.commoncrawl.selection()
         elif stage == "rules":
-            said["edits"] = _plain(self.edits)
+            from mdfs.rules import inputs
+
+            said |= {"edits": _plain(self.edits), "inputs": inputs.digests(self), "patterns": self.urls.patterns}
+            lists = (dataclasses.replace(entry, words=()) for entry in self.lists.values())
+            said["lists"] = dict(zip(self.lists, map(_plain, lists), strict=True))
         elif stage == "dedup":
             said["priority"] = [[s.match, s.priority] for s in self.source]
         elif stage == "classify" and self.classify.model:
@@ -256,6 +327,10 @@ class Recipe:
         data.pop("folder")
         data["classify"]["model"] = self.path(self.classify.model)
         data["tokenize"]["tokenizer"] = self.path(self.tokenize.tokenizer)
+        data["language"]["model"] = self.path(self.language.model)
+        data["urls"]["listed"] = [self.path(entry) for entry in self.urls.listed]
+        for name, said in self.lists.items():
+            data["lists"][name]["words"] = [self.path(entry) for entry in said.words]
         return data
 
     def to_toml(self) -> str:
@@ -387,8 +462,35 @@ def _check_rules(recipe: Recipe, where: str) -> None:
             hint = f"did you mean {near[0]!r}?" if near else "`mdfs rule list` names them all"
             raise UsageError(f"{where}: no measurement is called {name!r}; {hint}")
     for name, limit in recipe.rules.items():
-        if limit.min is None and limit.max is None:
-            raise UsageError(f"{where}: rules.{name} has neither min nor max; give one or remove the line")
+        _check_limit(name, limit, str(signals.types()[name]) == "string", where)
+    _check_words(recipe, where)
+
+
+def _check_limit(name: str, limit: Limit, is_word: bool, where: str) -> None:
+    """A limit says something, and what fits the measurement: numbers have min and max, words any_of and none_of."""
+    said = [side for side in ("min", "max", "any_of", "none_of") if getattr(limit, side) is not None]
+    fits = ("any_of", "none_of") if is_word else ("min", "max")
+    if not said:
+        raise UsageError(f"{where}: rules.{name} has neither {fits[0]} nor {fits[1]}; give one or remove the line")
+    if not set(said) <= set(fits):
+        kind = "a word" if is_word else "a number"
+        raise UsageError(f"{where}: rules.{name} is {kind}: use {fits[0]} or {fits[1]}")
+
+
+def _check_words(recipe: Recipe, where: str) -> None:
+    """Names of categories and of personal data that exist."""
+    from mdfs.rules import personal, phrases
+
+    for key, given, known in (
+        ("lists", recipe.lists, phrases.CATEGORIES),
+        ("edits.pii", recipe.edits.pii, personal.TOKENS),
+        ("edits.pii_tokens", recipe.edits.pii_tokens, personal.TOKENS),
+    ):
+        for name in given:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"did you mean {near[0]!r}?" if near else f"known ones are {', '.join(known)}"
+                raise UsageError(f"{where}: {key}: no {name!r}; {hint}")
 
 
 def _check_values(recipe: Recipe, where: str) -> None:

@@ -20,4 +20,4 @@ def annotate(batch: pa.RecordBatch, recipe: Recipe) -> pa.RecordBatch:
     # Numba takes half a second to import, and reading a recipe needs only this package's names.
     from mdfs.rules import decide, measure
 
-    return decide.decided(measure.measured(batch, recipe.edits), recipe.rules)
+    return decide.decided(measure.measured(batch, recipe), recipe.rules)

@@ -61,14 +61,20 @@ CLASSICAL = "之乎者也而其於矣焉曰吾汝爾哉兮耳夫盖蓋乃遂豈�
 END_MARKS = '。！？…；：．.!?;:”」』"’'
 CLOSERS = ")）】》〉〕］]】}"
 SENTENCE_MARKS = "。！？!?…"
+BRACKETS = "()[]{}（）［］｛｝【】〖〗〔〕《》〈〉"
+CURRENCY = "$¥￥€£＄"
+HASHES = "#＃"
+# Gopher's (arXiv:2112.11446, table A1): an English text has at least two of them.
+STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
 CODE_MARKS = "{}();=<>[]_|\\&$+*/#@"
 BULLETS = "·•●○■□◆◇★☆※▪►▶→▲△◎*＊-・"
 
 #: Flags that stand above the class (4 bits) in `table()`.
 CLASS_BITS = 15
-F_STOP, F_CLASSICAL, F_END, F_CLOSER, F_SENTENCE, F_CODE, F_BULLET, F_BROKEN_1, F_BROKEN_2, F_BREAK = (
-    16 << k for k in range(10)
-)
+(F_STOP, F_CLASSICAL, F_TRADITIONAL, F_SIMPLIFIED, F_END, F_CLOSER, F_SENTENCE, F_CODE, F_BULLET, F_BROKEN_1,
+ F_BROKEN_2, F_BREAK) = (16 << k for k in range(12))  # fmt: skip
+#: Bits of `marks()`.
+M_BRACKET, M_CURRENCY, M_HASH = 1, 2, 4
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
@@ -84,6 +90,37 @@ def classes() -> npt.NDArray[np.uint8]:
         for number, text in ranges.items():
             for first, last in _spans(text):
                 table[first : last + 1] = number
+    table.flags.writeable = False
+    return table
+
+
+@functools.cache
+def variants() -> tuple[str, str]:
+    """Han characters of which only traditional, and of which only simplified Chinese makes use.
+
+    They are those that only one of the two old standards holds: Big5 (Taiwan, 13,000 characters, all traditional) and
+    GB 2312 (the mainland, 6,763 characters, all simplified). Characters in both (的 在 中) and in neither say nothing.
+    Some of Big5's rare characters are in common use nowhere; they are rare enough to change nothing.
+    """
+    han = [chr(c) for c in range(0x4E00, 0xA000)]
+    traditional = {c for c in han if _encodes(c, "big5")}
+    simplified = {c for c in han if _encodes(c, "gb2312")}
+    return "".join(sorted(traditional - simplified)), "".join(sorted(simplified - traditional))
+
+
+def _encodes(character: str, encoding: str) -> bool:
+    try:
+        return bool(character.encode(encoding))
+    except UnicodeEncodeError:
+        return False
+
+
+@functools.cache
+def marks() -> npt.NDArray[np.uint8]:
+    """What a mark or symbol of the basic plane is, in bits: uint8[0x10000]."""
+    table = np.zeros(0x10000, np.uint8)
+    for bit, characters in ((M_BRACKET, BRACKETS), (M_CURRENCY, CURRENCY), (M_HASH, HASHES)):
+        table[[ord(c) for c in characters]] |= bit
     table.flags.writeable = False
     return table
 

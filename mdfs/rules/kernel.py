@@ -1,9 +1,8 @@
 """The measuring kernel: one pass over the UTF-8 bytes of a batch, one row of int64 counters a document.
 
 The pass decodes code points, looks each up in a table (class and flags, `mdfs.rules.characters`), and keeps the state
-of the line, the word and the digit run that it is in. It hands on reading units (one Han character, one word, one
-number) in windows of `WINDOW`; repetition and phrases are looked for in a window, so that scratch memory stays at 1 MB
-however long a text is and a long book does not count as repetitive.
+of the line, the word and the digit run that it is in. It writes down the reading units (one Han character, one word,
+one number), in which repetition and phrases are looked for afterwards.
 """
 
 from __future__ import annotations
@@ -18,40 +17,54 @@ from mdfs.rules.jit import inlined, kernel
 COUNTERS = (
     "whitespace", "han", "kana", "hangul", "latin", "digit", "other", "mark",
     "cjk_punctuation", "ascii_punctuation", "symbol", "emoji", "broken",
-    "chars", "units", "latin_words", "code_marks", "stop_chars", "classical_chars", "mojibake",
-    "lines", "short_lines", "end_mark_chars", "prose_chars", "max_line", "duplicate_lines", "duplicate_line_chars",
-    "bullet_lines", "ellipsis_lines", "sentences", "unique_chars", "entropy_sum",
-    "top_2gram", "top_4gram", "duplicate_8gram", "duplicate_16gram", "urls", "phones",
-    "advertising", "gambling", "adult", "medical", "contact",
+    "chars", "units", "latin_words", "digit_words", "code_marks", "stop_chars", "classical_chars", "mojibake",
+    "traditional", "simplified", "stop_words", "stop_word_kinds",
+    "lines", "short_lines", "lines_under_30", "long_lines", "end_mark_chars", "wide_end_lines", "ascii_end_lines",
+    "prose_chars", "max_line", "median_line", "duplicate_lines", "duplicate_line_chars", "bullet_lines",
+    "ellipsis_lines", "foreign_line_chars", "paragraphs", "duplicate_paragraphs", "duplicate_paragraph_chars",
+    "sentences", "unique_chars", "entropy_sum", "urls", "phones", "prices", "brackets", "curly_brackets",
+    "lenticular_chars", "hashes", "ellipses", "markup_chars", "json_keys", "title_chars", "title_found", "beyond_title",
 )  # fmt: skip
-(CHARS, UNITS, LATIN_WORDS, CODE_MARKS, STOP_CHARS, CLASSICAL_CHARS, MOJIBAKE,
- LINES, SHORT_LINES, END_MARK_CHARS, PROSE_CHARS, MAX_LINE, DUPLICATE_LINES, DUPLICATE_LINE_CHARS,
- BULLET_LINES, ELLIPSIS_LINES, SENTENCES, UNIQUE_CHARS, ENTROPY_SUM,
- TOP_2, TOP_4, DUPLICATE_8, DUPLICATE_16, URLS, PHONES, PHRASES) = range(13, 39)  # fmt: skip
+(CHARS, UNITS, LATIN_WORDS, DIGIT_WORDS, CODE_MARKS, STOP_CHARS, CLASSICAL_CHARS, MOJIBAKE, TRADITIONAL, SIMPLIFIED,
+ STOP_WORDS, STOP_WORD_KINDS, LINES, SHORT_LINES, LINES_UNDER_30, LONG_LINES, END_MARK_CHARS, WIDE_END_LINES,
+ ASCII_END_LINES, PROSE_CHARS, MAX_LINE, MEDIAN_LINE, DUPLICATE_LINES, DUPLICATE_LINE_CHARS, BULLET_LINES,
+ ELLIPSIS_LINES, FOREIGN_LINE_CHARS, PARAGRAPHS, DUPLICATE_PARAGRAPHS, DUPLICATE_PARAGRAPH_CHARS, SENTENCES,
+ UNIQUE_CHARS, ENTROPY_SUM, URLS, PHONES, PRICES, BRACKETS, CURLY_BRACKETS, LENTICULAR_CHARS, HASHES, ELLIPSES,
+ MARKUP_CHARS, JSON_KEYS, TITLE_CHARS, TITLE_FOUND, BEYOND_TITLE) = range(13, 59)  # fmt: skip
 
-#: Reading units in which repetition is looked for at once: 48 kB of Chinese, whose tables fit the L2 cache.
-WINDOW = 16_384
-#: Slots of a hash table over a window: a power of two, at most half full.
-SLOTS = 2 * WINDOW
+#: Lines and paragraphs that are remembered at once to find them again.
+REMEMBERED = 16_384
 #: A line with fewer characters is short: a menu entry or a heading, hardly a sentence.
 SHORT_LINE = 12
 #: A line with as many characters is running text even without an end mark: books and letters are often wrapped at 34
 #: (a screen of 80 columns less a margin) to 60 characters, while titles rarely have more than 30.
 LONG_LINE = 32
+#: mC4 (arXiv:2010.11934) wants three lines of this length in a page.
+MC4_LINE = 200
+#: The median is exact for lines up to this length; longer ones count as so long.
+MEDIAN_TOP = 1023
+#: A line of so many characters with under a tenth Han is in another language or in none.
+FOREIGN_LINE = 20
 #: Occurrences up to which c·log2(c) stands in a table, in millionths of a bit.
 LOGS = 1 << 16
+#: Characters that a tag may have between < and >.
+TAG = 500
 
 # Numba computes uint64 with int64 in float64, so every constant that meets a hash is uint64.
-_U1, _U8, _U29, _U32, _U48 = (np.uint64(n) for n in (1, 8, 29, 32, 48))
+_U1, _U8, _U29, _U32 = (np.uint64(n) for n in (1, 8, 29, 32))
 _U0, _WORD, _MIX = np.uint64(0), np.uint64(1 << 63), np.uint64(0x9E3779B97F4A7C15)
-_FNV, _SEED = np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325)
+_FNV, _SEED, _PARAGRAPH = np.uint64(0x100000001B3), np.uint64(0xCBF29CE484222325), np.uint64(0x84222325CBF29CE4)
 _ADDRESS, _WWW, _LOW24, _LOW32, _BYTE = (np.uint64(n) for n in (0x3A2F2F, 0x7777772E, 0xFFFFFF, 0xFFFFFFFF, 0xFF))
-_LOW16, _HIGH48 = np.uint64(0xFFFF), np.uint64(0xFFFFFFFFFFFF0000)
-_SLASH, _THREE_DOTS = np.uint64(0x2F), np.uint64(0x2E2E2E)
+_SLASH, _THREE_DOTS, _FOUR_DOTS = np.uint64(0x2F), np.uint64(0x2E2E2E), np.uint64(0x2E2E2E2E)
 
 # Classes and flags of `mdfs.rules.characters`, which a test compares.
 _WHITE, _HAN, _KANA, _HANGUL, _LATIN, _DIGIT, _OTHER, _MARK, _BROKEN = 0, 1, 2, 3, 4, 5, 6, 7, 12
-_STOP, _CLASSICAL, _END, _CLOSER, _SENTENCE, _CODE, _BULLET, _BROKEN_1, _BROKEN_2, _BREAK = (16 << k for k in range(10))
+(_STOP, _CLASSICAL, _TRADITIONAL, _SIMPLIFIED, _END, _CLOSER, _SENTENCE, _CODE, _BULLET, _BROKEN_1, _BROKEN_2,
+ _BREAK) = (16 << k for k in range(12))  # fmt: skip
+_BRACKET, _CURRENCY, _HASH = 1, 2, 4
+# State of the line: see `_start_line`.
+_CHARS, _ENDS, _HAN_CHARS, _LAST, _LENTICULAR, _TAG_STATE, _TAG_AT, _PARA_CHARS = range(8)
+_NO_TAG, _IN_TAG = 0, 1
 
 
 @inlined
@@ -86,131 +99,63 @@ def _slot(keys: Any, mask: Any, key: Any) -> Any:
 
 
 @inlined
-def _pair(first: Any, second: Any) -> Any:
-    """A key for two units; its high bits are spread."""
-    return (first * _FNV + second) * _MIX
-
-
-@inlined
-def _size(items: int) -> int:
-    """The smallest power of two that is at least twice `items`."""
-    size = 16
-    while size < 2 * items:
-        size *= 2
-    return size
-
-
-@inlined
-def _top(units: Any, n: int, length: int, keys: Any) -> Any:
-    """How often the commonest run of `length` (2 or 4) units occurs, 0 where none occurs twice.
-
-    An entry of the table is 48 bits of the key and 16 bits of the count, which is at most `WINDOW`.
-    """
-    size = _size(n)
-    mask = np.uint64(size - 1)
-    keys[:size] = _U0
-    best = _U1
-    for i in range(n - length + 1):
-        key = units[i] * _FNV + units[i + 1]
-        if length == 4:
-            key = (key * _FNV + units[i + 2]) * _FNV + units[i + 3]
-        key = _mix(key) & _HIGH48
-        at = (key >> _U32) & mask
-        while keys[at] != _U0 and keys[at] & _HIGH48 != key:
-            at = (at + _U1) & mask
-        keys[at] = (key if keys[at] == _U0 else keys[at]) + _U1
-        best = max(best, keys[at] & _LOW16)
-    return np.int64(best) if best > _U1 else 0
-
-
-@inlined
-def _repeated(units: Any, n: int, length: int, keys: Any) -> int:
-    """Units covered by runs of `length` units that occurred before in the window."""
-    size = _size(n)
-    mask = np.uint64(size - 1)
-    keys[:size] = _U0
-    leaving = _U1
-    for _ in range(length):
-        leaving = leaving * _FNV
-    rolling = _U0
-    covered, count = 0, 0
-    for i in range(n):
-        rolling = rolling * _FNV + units[i]
-        if i >= length:
-            rolling = rolling - units[i - length] * leaving
-        if i < length - 1:
-            continue
-        key = _mix(rolling)
-        at = _slot(keys, mask, key)
-        if keys[at] == key:
-            count += i + 1 - max(covered, i + 1 - length)
-            covered = i + 1
-        keys[at] = key
-    return count
-
-
-@inlined
-def _phrases(units: Any, n: int, starts: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any, row: Any) -> None:
-    """Count phrases by list: from left to right the longest that fits, without overlap."""
-    mask = np.uint64(trie_keys.size - 1)
-    i = 0
-    while i < n:
-        # `starts` says of most pairs of units that no phrase begins with them; a word may be a phrase alone.
-        if units[i] < _WORD and (i + 1 == n or not starts[np.int64(_pair(units[i], units[i + 1]) >> _U48)]):
-            i += 1
-            continue
-        node, j, end = np.int64(0), i, i
-        found: Any = -1
-        while j < n:
-            at = _slot(trie_keys, mask, _mix(units[j] * _MIX + np.uint64(node)))
-            if trie_keys[at] == _U0:
-                break
-            node = np.int64(trie_nodes[at])
-            j += 1
-            if trie_lists[node] >= 0:
-                found, end = np.int64(trie_lists[node]), j
-        if found >= 0:
-            row[PHRASES + found] += 1
-            i = end
-        else:
-            i += 1
-
-
-@inlined
-def _window(units: Any, n: int, keys: Any, starts: Any, trie_keys: Any, trie_nodes: Any, trie_lists: Any,
-            row: Any) -> None:  # fmt: skip
-    """All that is measured on reading units."""
-    row[UNITS] += n
-    row[TOP_2] += _top(units, n, 2, keys)
-    row[TOP_4] += _top(units, n, 4, keys)
-    row[DUPLICATE_8] += _repeated(units, n, 8, keys)
-    row[DUPLICATE_16] += _repeated(units, n, 16, keys)
-    _phrases(units, n, starts, trie_keys, trie_nodes, trie_lists, row)
-
-
-@inlined
-def _line(row: Any, chars: int, ends: bool, dots: bool, key: Any, seen: Any, state: Any) -> None:
-    """Account for a line of `chars` characters. `seen` is the set of lines, `state[0]` how many it holds."""
-    row[LINES] += 1
-    row[SHORT_LINES] += chars < SHORT_LINE
-    row[MAX_LINE] = max(row[MAX_LINE], chars)
-    row[ELLIPSIS_LINES] += dots
-    if ends:
-        row[END_MARK_CHARS] += chars
-    if ends or chars >= LONG_LINE:
-        row[PROSE_CHARS] += chars
-    if state[0] == WINDOW:
+def _seen_before(key: Any, seen: Any, state: Any) -> bool:
+    """Whether the set holds `key`, which it does then. `state[0]` is how many it holds, the rest is where."""
+    if state[0] == REMEMBERED:
         seen[:] = _U0
         state[0] = 0
     key = _mix(key)
-    at = _slot(seen, np.uint64(SLOTS - 1), key)
+    at = _slot(seen, np.uint64(seen.size - 1), key)
     if seen[at] == key:
+        return True
+    seen[at] = key
+    state[1 + state[0]] = at
+    state[0] += 1
+    return False
+
+
+@inlined
+def _line(row: Any, line: Any, dots: bool, key: Any, seen: Any, state: Any, lengths: Any) -> None:
+    """Account for a line that has characters."""
+    chars, ends = line[_CHARS], line[_ENDS]
+    row[LINES] += 1
+    row[SHORT_LINES] += chars < SHORT_LINE
+    row[LINES_UNDER_30] += chars <= 30
+    row[LONG_LINES] += chars >= MC4_LINE
+    row[MAX_LINE] = max(row[MAX_LINE], chars)
+    lengths[min(chars, MEDIAN_TOP)] += 1
+    row[ELLIPSIS_LINES] += dots
+    if ends:
+        row[END_MARK_CHARS] += chars
+        row[WIDE_END_LINES] += ends == 2
+        row[ASCII_END_LINES] += ends == 1
+    if ends or chars >= LONG_LINE:
+        row[PROSE_CHARS] += chars
+    if chars >= FOREIGN_LINE and 10 * line[_HAN_CHARS] < chars:
+        row[FOREIGN_LINE_CHARS] += chars
+    if _seen_before(key, seen, state):
         row[DUPLICATE_LINES] += 1
         row[DUPLICATE_LINE_CHARS] += chars
-    else:
-        seen[at] = key
-        state[1 + state[0]] = at
-        state[0] += 1
+
+
+@inlined
+def _paragraph(row: Any, chars: Any, key: Any, seen: Any, state: Any) -> None:
+    """Account for a paragraph: lines with no empty one between them."""
+    row[PARAGRAPHS] += 1
+    if _seen_before(key * _PARAGRAPH, seen, state):
+        row[DUPLICATE_PARAGRAPHS] += 1
+        row[DUPLICATE_PARAGRAPH_CHARS] += chars
+
+
+@inlined
+def _median(row: Any, lengths: Any) -> None:
+    """The lower median of the lines' lengths; the counts by length are cleared."""
+    below, middle = 0, (row[LINES] + 1) // 2
+    for length in range(1, min(row[MAX_LINE], MEDIAN_TOP) + 1):
+        if below < middle <= below + lengths[length]:
+            row[MEDIAN_LINE] = length
+        below += lengths[length]
+        lengths[length] = 0
 
 
 @inlined
@@ -236,46 +181,106 @@ def _entropy(row: Any, times: Any, touched: Any, different: int, logs: Any) -> N
 
 
 @inlined
+def _title(row: Any, title: Any, data: Any, i: Any, stop: Any, classes: Any, times: Any) -> None:
+    """Letters of the title, those that the text has too, and the text's characters after the title at its head."""
+    k, chars, begins = 0, 0, True
+    while k < title.size:
+        c, k = _decode(title, k)
+        kind = classes[c]
+        if kind == _WHITE:
+            continue
+        chars += 1
+        if _HAN <= kind <= _OTHER:
+            row[TITLE_CHARS] += 1
+            row[TITLE_FOUND] += times[c] > 0
+        while begins and i < stop:
+            other, i = _decode(data, i)
+            if classes[other] != _WHITE:
+                begins = other == c
+                break
+    row[BEYOND_TITLE] = max(row[CHARS] - chars, 0) if begins else row[CHARS]
+
+
+@inlined
 def _pair_is_broken(broken: Any, first: Any, second: Any) -> Any:
     key = _mix(np.uint64(first << 16 | second))
     return broken[_slot(broken, np.uint64(broken.size - 1), key)] == key
 
 
-@kernel
-def measure(offsets: Any, data: Any, classes: Any, table: Any, broken: Any, starts: Any, trie_keys: Any,
-            trie_nodes: Any, trie_lists: Any, logs: Any, times: Any, touched: Any, out: Any) -> None:  # fmt: skip
-    """Count everything in every document.
-
-    Args:
-        offsets: int32[n + 1], where documents begin in `data`, uint8, valid UTF-8.
-        classes: uint8[0x110000]. `table`: uint16[0x10000], class and flags of the basic plane.
-        broken: uint64[2^k], the set of pairs of wrong decoding.
-        starts, trie_keys, trie_nodes, trie_lists: the phrases (`mdfs.rules.phrases.Trie`).
-        logs: int64[LOGS]. `times`: int32[0x110000] zeros, `touched`: int32[0x110000], both scratch.
-        out: int64[n, len(COUNTERS)], zeros; filled.
-    """
-    units = np.empty(WINDOW + 1, np.uint64)
-    keys = np.zeros(SLOTS, np.uint64)
-    seen = np.zeros(SLOTS, np.uint64)
-    state = np.zeros(WINDOW + 1, np.int64)
-    for d in range(offsets.size - 1):
-        _document(offsets[d], offsets[d + 1], data, classes, table, broken, starts, trie_keys, trie_nodes, trie_lists,
-                  logs, times, touched, units, keys, seen, state, out[d])  # fmt: skip
+@inlined
+def _end_word(row: Any, kind: Any, word: Any, stop_words: Any, stop_bits: Any, kinds: Any) -> Any:
+    """Account for a word or number; which of the stop words occurred is a bit each in the value given back."""
+    row[LATIN_WORDS] += kind == _LATIN
+    row[DIGIT_WORDS] += kind == _DIGIT
+    if kind == _LATIN:
+        key = _mix(word)
+        at = _slot(stop_words, np.uint64(stop_words.size - 1), key)
+        if stop_words[at] == key:
+            row[STOP_WORDS] += 1
+            return kinds | stop_bits[at]
+    return kinds
 
 
 @inlined
-def _document(i: Any, stop: Any, data: Any, classes: Any, table: Any, broken: Any, starts: Any, trie_keys: Any,
-              trie_nodes: Any, trie_lists: Any, logs: Any, times: Any, touched: Any, units: Any, keys: Any,
-              seen: Any, state: Any, row: Any) -> None:  # fmt: skip
-    """Count everything in one document: bytes `i` to `stop` of `data`."""
-    n, different = 0, 0  # units in the window; different characters
+def _mark(row: Any, c: Any, beside: Any, line: Any, recent: Any, marks: Any) -> None:
+    """Account for a mark, symbol or other sign, which stands in the line already."""
+    row[BRACKETS] += marks[c] & _BRACKET
+    row[HASHES] += (marks[c] & _HASH) != 0
+    row[CURLY_BRACKETS] += c == 0x7B or c == 0x7D
+    row[JSON_KEYS] += c == 0x3A and line[_LAST] == 0x22
+    row[ELLIPSES] += c == 0x2026 and line[_LAST] != 0x2026
+    row[ELLIPSES] += c == 0x2E and recent & _LOW24 == _THREE_DOTS and recent & _LOW32 != _FOUR_DOTS
+    if c == 0x3010 and not line[_LENTICULAR]:
+        line[_LENTICULAR] = line[_CHARS]
+    elif c == 0x3011 and line[_LENTICULAR]:
+        row[LENTICULAR_CHARS] += line[_CHARS] - 1 - line[_LENTICULAR]
+        line[_LENTICULAR] = 0
+    if c == 0x2F:
+        row[URLS] += recent & _LOW24 == _ADDRESS
+    elif c == 0x2E:
+        row[URLS] += recent & _LOW32 == _WWW and (recent >> _U32) & _BYTE != _SLASH
+    if c == 0x3E and line[_TAG_STATE] == _IN_TAG:
+        size = line[_CHARS] - line[_TAG_AT] + 1
+        row[MARKUP_CHARS] += size if size <= TAG else 0
+    if c == 0x3C or c == 0x3E:
+        line[_TAG_STATE] = _NO_TAG
+
+
+@kernel
+def measure(offsets: Any, data: Any, title_offsets: Any, titles: Any, tables: Any, times: Any, touched: Any,
+            bounds: Any, units: Any, out: Any) -> None:  # fmt: skip
+    """Count everything in every document.
+
+    Args:
+        offsets: int32[n + 1], where documents begin in `data`, uint8, valid UTF-8; the same of their titles.
+        tables: what `mdfs.rules.measure.tables` gives.
+        times: int32[0x110000] zeros, `touched`: int32[0x110000], both scratch.
+        bounds: int64[n + 1], filled with where documents begin in `units`, uint64, which is long enough for a unit a
+            byte.
+        out: int64[n, len(COUNTERS)], zeros; filled.
+    """
+    seen, state = np.zeros(2 * REMEMBERED, np.uint64), np.zeros(REMEMBERED + 1, np.int64)
+    lengths, line = np.zeros(MEDIAN_TOP + 1, np.int32), np.zeros(8, np.int64)
+    bounds[0] = 0
+    for d in range(offsets.size - 1):
+        title = titles[title_offsets[d] : title_offsets[d + 1]]
+        bounds[d + 1] = _document(np.int64(offsets[d]), np.int64(offsets[d + 1]), data, title, tables, times, touched,
+                                  units, bounds[d], seen, state, lengths, line, out[d])  # fmt: skip
+
+
+@inlined
+def _document(i: Any, stop: Any, data: Any, title: Any, tables: Any, times: Any, touched: Any, units: Any, n: Any,
+              seen: Any, state: Any, lengths: Any, line: Any, row: Any) -> Any:  # fmt: skip
+    """Count everything in one document, bytes `i` to `stop`; write its units from `units[n]`, return where they end."""
+    classes, table, marks, broken, stop_words, stop_bits, logs = tables
+    start, first, different = i, n, 0  # where text and units begin; different characters
     in_word: Any = -1  # class of the word or number that the pass is in, -1 outside
-    word = _SEED  # its hash
-    number: Any = 0  # value, digits and dashes of the digit run
-    digits, dashes = 0, 0
-    line_chars, line_key, ends = 0, _SEED, False  # of the line, without white space
-    last: Any = 0  # the character before in the line, white space left out, and the last 8 as bytes, 0xFF beyond ASCII
-    recent = _U0
+    word, kinds = _SEED, np.int64(0)  # its hash; the stop words so far
+    number: Any = 0  # value, digits and dashes of the digit run, and whether a currency sign stands before it
+    digits, dashes, priced = 0, 0, False
+    line[:] = 0  # of the line, without white space
+    line_key, recent = _SEED, _U0  # its hash; the last 8 characters as bytes, 0xFF beyond ASCII
+    paragraph_key = _SEED
     dot, in_marks = False, False  # whether a full stop after a letter, or sentence marks, stand right before
     beside: Any = 0  # the character right before, and whether it is counted as one of a broken pair
     beside_flags: Any = 0
@@ -288,9 +293,11 @@ def _document(i: Any, stop: Any, data: Any, classes: Any, table: Any, broken: An
         if in_word >= 0 and kind != in_word and kind != _MARK:
             units[n] = word | _WORD
             n += 1
-            row[LATIN_WORDS] += in_word == _LATIN
+            kinds = _end_word(row, in_word, word, stop_words, stop_bits, kinds)
             in_word, word = -1, _SEED
         if digits and kind != _DIGIT:
+            row[PRICES] += beside_flags & 15 == _DIGIT and (priced or c == 0x5143 or c == 0x5757 or c == 0x5713)
+            priced = False
             if c == 0x2D and beside != c:
                 dashes += 1
             else:
@@ -298,32 +305,45 @@ def _document(i: Any, stop: Any, data: Any, classes: Any, table: Any, broken: An
                 number, digits, dashes = 0, 0, 0
         if kind == _WHITE:
             row[SENTENCES] += dot
-            dot, in_marks, beside, beside_flags, counted = False, False, c, 0, False
             if flags & _BREAK:
-                if line_chars:
-                    dots = last == 0x2026 or recent & _LOW24 == _THREE_DOTS
-                    _line(row, line_chars, ends, dots, line_key, seen, state)
-                line_chars, line_key, ends, last, recent = 0, _SEED, False, 0, _U0
+                if line[_CHARS]:
+                    dots = line[_LAST] == 0x2026 or recent & _LOW24 == _THREE_DOTS
+                    _line(row, line, dots, line_key, seen, state, lengths)
+                    line[_PARA_CHARS] += line[_CHARS]
+                    paragraph_key = (paragraph_key ^ line_key) * _FNV
+                elif line[_PARA_CHARS] and not (c == 0x0A and beside == 0x0D):
+                    _paragraph(row, line[_PARA_CHARS], paragraph_key, seen, state)
+                    line[_PARA_CHARS], paragraph_key = 0, _SEED
+                line[:_PARA_CHARS] = 0
+                line_key, recent = _SEED, _U0
+            dot, in_marks, beside, beside_flags, counted = False, False, c, 0, False
         else:
             if times[c] == 0:
                 touched[different] = c
                 different += 1
             times[c] += 1
-            if flags & _BULLET and line_chars == 0:
+            if flags & _BULLET and line[_CHARS] == 0:
                 row[BULLET_LINES] += 1
-            line_chars += 1
+            line[_CHARS] += 1
             line_key = (line_key ^ np.uint64(c)) * _FNV
             if kind <= _HANGUL:
                 units[n] = np.uint64(c)
                 n += 1
+                line[_HAN_CHARS] += kind == _HAN
                 row[STOP_CHARS] += (flags & _STOP) != 0
                 row[CLASSICAL_CHARS] += (flags & _CLASSICAL) != 0
+                row[TRADITIONAL] += (flags & _TRADITIONAL) != 0
+                row[SIMPLIFIED] += (flags & _SIMPLIFIED) != 0
             elif kind <= _OTHER:
                 in_word = kind
                 word = (word ^ np.uint64(c + 32 if 0x41 <= c <= 0x5A else c)) * _FNV
                 if kind == _DIGIT:
+                    if beside_flags & 15 != _DIGIT:
+                        priced = beside < 0x10000 and (marks[beside] & _CURRENCY) != 0
                     digits += 1
                     number = number * 10 + (c & 15) if digits <= 12 else number
+            if beside == 0x3C and (0x61 <= c | 32 <= 0x7A or c == 0x2F or c == 0x21 or c == 0x3F):
+                line[_TAG_STATE], line[_TAG_AT] = _IN_TAG, line[_CHARS] - 1
             dot = c == 0x2E and 0x61 <= beside | 32 <= 0x7A
             if flags >= _END:
                 row[CODE_MARKS] += (flags & _CODE) != 0
@@ -336,30 +356,36 @@ def _document(i: Any, stop: Any, data: Any, classes: Any, table: Any, broken: An
             else:
                 counted = False
             in_marks = (flags & _SENTENCE) != 0
-            ends = (flags & _END) != 0 or (ends and (flags & _CLOSER) != 0)
+            if flags & _END:
+                line[_ENDS] = 1 + (c > 0x7F)
+            elif not flags & _CLOSER:
+                line[_ENDS] = 0
             recent = recent << _U8 | (np.uint64(c) if c < 0x80 else _BYTE)
-            if c == 0x2F:
-                row[URLS] += recent & _LOW24 == _ADDRESS
-            elif c == 0x2E:
-                row[URLS] += recent & _LOW32 == _WWW and (recent >> _U32) & _BYTE != _SLASH
-            last, beside, beside_flags = c, c, flags
-        if n >= WINDOW:  # one more where a character ended a word
-            _window(units, WINDOW, keys, starts, trie_keys, trie_nodes, trie_lists, row)
-            units[0] = units[WINDOW]
-            n -= WINDOW
+            if kind > _MARK and c < 0x10000:
+                _mark(row, c, beside, line, recent, marks)
+            line[_LAST], beside, beside_flags = c, c, flags
     if in_word >= 0:
         units[n] = word | _WORD
         n += 1
-        row[LATIN_WORDS] += in_word == _LATIN
+        kinds = _end_word(row, in_word, word, stop_words, stop_bits, kinds)
     if digits:
+        row[PRICES] += priced and beside_flags & 15 == _DIGIT
         row[PHONES] += _is_phone(number, digits, dashes)
     row[SENTENCES] += dot
-    if line_chars:
-        _line(row, line_chars, ends, last == 0x2026 or recent & _LOW24 == _THREE_DOTS, line_key, seen, state)
-    if n:
-        _window(units, n, keys, starts, trie_keys, trie_nodes, trie_lists, row)
+    if line[_CHARS]:
+        _line(row, line, line[_LAST] == 0x2026 or recent & _LOW24 == _THREE_DOTS, line_key, seen, state, lengths)
+        paragraph_key = (paragraph_key ^ line_key) * _FNV
+    if line[_CHARS] + line[_PARA_CHARS]:
+        _paragraph(row, line[_CHARS] + line[_PARA_CHARS], paragraph_key, seen, state)
+    row[UNITS] = n - first
     row[CHARS] = row[1 : _BROKEN + 1].sum()
+    while kinds:
+        row[STOP_WORD_KINDS] += kinds & 1
+        kinds >>= 1
+    _median(row, lengths)
+    _title(row, title, data, start, stop, classes, times)
     _entropy(row, times, touched, different, logs)
     for k in range(state[0]):
         seen[state[1 + k]] = _U0
     state[0] = 0
+    return n

@@ -1,4 +1,4 @@
-"""What a rule is given and gives, and the register that the decorators `ratio` and `integer` enter it in.
+"""What a rule is given and gives, and the register that the decorators `ratio`, `integer` and `word` enter it in.
 
 Counts are int64. Shares and rates are float64 and not float32: a stored value then compares with a limit exactly as it
 did when the document was decided on, so deciding again from the files gives the same corpus.
@@ -20,7 +20,7 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Values:
-    """One value a document: int64 or float64, and where `null` is true there is none."""
+    """One value a document: int64, float64 or strings, and where `null` is true there is none."""
 
     values: npt.NDArray[Any]
     null: npt.NDArray[np.bool_] | None = None
@@ -28,13 +28,17 @@ class Values:
 
 @dataclass(frozen=True)
 class Measured:
-    """The kernel's counters of a batch: `counts[name]` is int64[n_docs] (see `mdfs.rules.kernel.COUNTERS`)."""
+    """What is counted in a batch: `counts[name]` is int64[n_docs] (see `mdfs.rules.measure`), -1 where not asked for.
+
+    `identified` is the language model's labels and probabilities, None where the recipe names no model.
+    """
 
     counts: dict[str, Counts]
+    identified: tuple[list[str], npt.NDArray[np.float64]] | None = None
 
     def count(self, name: str) -> Values:
-        """A counter as it is."""
-        return Values(self.counts[name])
+        """A counter as it is; null where it was not asked for."""
+        return Values(self.counts[name], self.counts[name] < 0)
 
     def share(self, part: str, whole: str, scale: float = 1.0) -> Values:
         """`scale` × part / whole; null where the whole is zero."""
@@ -42,8 +46,8 @@ class Measured:
 
 
 def divide(part: Counts, whole: Counts, scale: float = 1.0) -> Values:
-    """`scale` × part / whole; null where the whole is zero."""
-    null = whole == 0
+    """`scale` × part / whole; null where the whole is zero or the part was not asked for."""
+    null = (whole == 0) | (part < 0)
     return Values(scale * part / np.where(null, 1, whole), null)
 
 
@@ -62,6 +66,17 @@ def integer(rule: _R) -> _R:
     """Register a rule that gives int64."""
     _RULES[rule.__name__] = (rule, pa.int64())
     return rule
+
+
+def word(rule: _R) -> _R:
+    """Register a rule that gives strings."""
+    _RULES[rule.__name__] = (rule, pa.string())
+    return rule
+
+
+def types() -> dict[str, pa.DataType]:
+    """The type of every signal, by name."""
+    return {name: kind for name, (_, kind) in _RULES.items()}
 
 
 def names() -> tuple[str, ...]:

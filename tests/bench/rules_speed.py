@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from mdfs import recipe, rules, schema
-from mdfs.rules import decide, edits, measure
+from mdfs.rules import decide, edits, measure, personal
 
 PAGE = 1_500
 
@@ -53,12 +53,13 @@ def main(paths: list[str]) -> None:
     megabytes = sum(len(page.encode()) for page in pages) / 1e6
     column = documents.column("text")
     offsets, data = measure._buffers(column)
-    measured = measure.measured(documents, yuan.edits)
+    measured = measure.measured(documents, yuan)
     han = re.compile("[\u4e00-\u9fff]")
     parts = {
         "annotate": lambda: rules.annotate(documents, yuan),
-        "  edits": lambda: edits.edit(offsets, data, yuan.edits, np.zeros((len(pages), 3), np.int64)),
+        "  edits": lambda: edits.edit(offsets, data, yuan.edits, np.zeros((len(pages), len(edits.COUNTERS)), np.int64)),
         "  kernel": lambda: measure.counters(column),
+        "  personal": lambda: personal.scan(offsets, data, yuan.edits.pii, {}),
         "  decide": lambda: decide.drop_reasons(measured.column("signals"), yuan.rules),
         "yardstick": lambda: [len(han.findall(page)) for page in pages],
     }

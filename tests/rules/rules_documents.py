@@ -14,15 +14,21 @@ PROSE = (
 )
 
 
-def batch(texts: list[str]) -> pa.RecordBatch:
+def batch(
+    texts: list[str],
+    *,
+    titles: list[str] | None = None,
+    urls: list[str] | None = None,
+    sources: list[str] | None = None,
+) -> pa.RecordBatch:
     n = len(texts)
     columns = {
         "doc_id": [f"{k:032x}" for k in range(n)],
-        "source": ["web"] * n,
+        "source": sources or ["web"] * n,
         "source_key": [str(k) for k in range(n)],
-        "url": [""] * n,
+        "url": urls or [""] * n,
         "fetched_at": [None] * n,
-        "title": [""] * n,
+        "title": titles or [""] * n,
         "text": texts,
         "meta": [[] for _ in range(n)],
     }

@@ -8,6 +8,7 @@ from collections import Counter
 
 from mdfs.rules import characters as ch
 from mdfs.rules import mojibake, phrases
+from mdfs.rules import repetition as kernels
 
 WINDOW = 16_384
 _CLASS = ch.classes()
@@ -61,9 +62,12 @@ def repeated(units: list, n: int) -> int:
 
 
 def phrase_counts(units: list[str]) -> dict[str, int]:
-    entries = {tuple(u for _, u in words(entry)): name for name in phrases.LISTS for entry in phrases.read_list(name)}
+    severe = sorted(
+        phrases.LISTS, key=lambda name: phrases.CATEGORIES[name]
+    )  # the more severe one comes last and stays
+    entries = {tuple(u for _, u in words(entry)): name for name in severe for entry in phrases.read_list(name)}
     longest = max(map(len, entries))
-    counts, k = dict.fromkeys(phrases.LISTS, 0), 0
+    counts, k = dict.fromkeys(phrases.CATEGORIES, 0), 0
     while k < len(units):
         fits = [n for n in range(1, longest + 1) if tuple(units[k : k + n]) in entries and k + n <= len(units)]
         if fits:
@@ -107,19 +111,69 @@ def urls(text: str) -> int:
     return sum(line.count("://") + len(re.findall(r"(?<!/)www\.", line)) for line in bare)
 
 
-def count(text: str) -> dict[str, int]:
+def prices(text: str) -> int:
+    runs = re.finditer(r"[0-9０-９]+", text)
+    cur = set(ch.CURRENCY)
+    return sum(text[r.start() - 1 : r.start()] in cur or text[r.end() : r.end() + 1] in set("元块圆") for r in runs)
+
+
+def stop_words(units: list[tuple[int, str]]) -> list[str]:
+    return [word for kind, word in units if kind == ch.LATIN and word in ch.STOP_WORDS]
+
+
+def bare_lines(text: str) -> list[str]:
+    return [re.sub(f"[{_WHITE}]", "", line) for line in _BREAKS.split(text)]
+
+
+def marks(text: str) -> dict[str, int]:
+    lines = bare_lines(text)
+    tags = [
+        re.sub(f"[{_WHITE}]", "", tag)
+        for line in _BREAKS.split(text)
+        for tag in re.findall(r"<[A-Za-z/!?][^<>]*>", line)
+    ]
+    return {
+        "brackets": sum(c in ch.BRACKETS for c in text),
+        "curly_brackets": sum(c in "{}" for c in text),
+        "hashes": sum(c in ch.HASHES for c in text),
+        "json_keys": sum(line.count('":') for line in lines),
+        "ellipses": sum(len(re.findall(r"…+|\.{3,}", line)) for line in lines),
+        "lenticular_chars": sum(len(inside) for line in lines for inside in re.findall("【(.*?)】", line)),
+        "markup_chars": sum(len(tag) for tag in tags if len(tag) <= 500),
+        "prices": prices(text),
+    }
+
+
+def title_counts(title: str, text: str) -> dict[str, int]:
+    letters = [c for c in title if ch.HAN <= _CLASS[ord(c)] <= ch.OTHER]
+    head, body = (re.sub(f"[{_WHITE}]", "", part) for part in (title, text))
+    begins = body.startswith(head) or head.startswith(body)
+    return {
+        "title_chars": len(letters),
+        "title_found": sum(c in text for c in letters),
+        "beyond_title": max(len(body) - len(head), 0) if begins else len(body),
+    }
+
+
+def count(text: str, title: str = "") -> dict[str, int]:
     """All counters of a text, by name."""
     by_class = Counter(kinds(text))
     row = {name: by_class[number] for number, name in enumerate(ch.CLASSES)}
     solid = [c for c in text if _CLASS[ord(c)] != ch.WHITESPACE]
     units = words(text)
+    traditional, simplified = ch.variants()
     row |= {
         "chars": len(solid),
         "units": len(units),
         "latin_words": sum(kind == ch.LATIN for kind, _ in units),
+        "digit_words": sum(kind == ch.DIGIT for kind, _ in units),
         "code_marks": sum(c in ch.CODE_MARKS for c in text),
         "stop_chars": sum(c in ch.STOP + ch.CLASSICAL for c in text),
         "classical_chars": sum(c in ch.CLASSICAL for c in text),
+        "traditional": sum(c in traditional for c in text),
+        "simplified": sum(c in simplified for c in text),
+        "stop_words": len(stop_words(units)),
+        "stop_word_kinds": len(set(stop_words(units))),
         "mojibake": mojibake_chars(text),
         "sentences": sentences(text),
         "urls": urls(text),
@@ -127,34 +181,63 @@ def count(text: str) -> dict[str, int]:
         "unique_chars": len(set(solid)),
         "entropy_sum": sum(round(n * math.log2(n) * 1e6) for n in Counter(solid).values()),
     }
-    return row | lines(text) | repetition([unit for _, unit in units])
+    return row | lines(text) | marks(text) | title_counts(title, text) | repetition([unit for _, unit in units])
+
+
+def last_mark(line: str) -> str:
+    return line.rstrip(ch.CLOSERS)[-1:]
+
+
+def paragraphs(text: str) -> list[tuple[str, ...]]:
+    found: list[list[str]] = [[]]
+    for line in bare_lines(text.replace("\r\n", "\n")):
+        if line:
+            found[-1].append(line)
+        elif found[-1]:
+            found.append([])
+    return [tuple(paragraph) for paragraph in found if paragraph]
+
+
+def foreign(line: str) -> bool:
+    return len(line) >= 20 and 10 * sum(_CLASS[ord(c)] == ch.HAN for c in line) < len(line)
 
 
 def lines(text: str) -> dict[str, int]:
-    split = [line for line in _BREAKS.split(text) if line.strip(_WHITE)]
-    bare = [re.sub(f"[{_WHITE}]", "", line) for line in split]
+    bare = [line for line in bare_lines(text) if line]
     copies = [line for k, line in enumerate(bare) if line in bare[:k]]
-    done = [len(line) for line in bare if ends(line)]
+    done = [line for line in bare if ends(line)]
+    whole = paragraphs(text)
+    again = [paragraph for k, paragraph in enumerate(whole) if paragraph in whole[:k]]
+    sizes = sorted(min(len(line), 1023) for line in bare)
     return {
         "lines": len(bare),
         "short_lines": sum(len(line) < 12 for line in bare),
-        "end_mark_chars": sum(done),
+        "lines_under_30": sum(len(line) <= 30 for line in bare),
+        "long_lines": sum(len(line) >= 200 for line in bare),
+        "end_mark_chars": sum(map(len, done)),
+        "wide_end_lines": sum(last_mark(line) > "\x7f" for line in done),
+        "ascii_end_lines": sum(last_mark(line) <= "\x7f" for line in done),
         "prose_chars": sum(len(line) for line in bare if ends(line) or len(line) >= 32),
         "max_line": max(map(len, bare), default=0),
+        "median_line": sizes[(len(sizes) - 1) // 2] if sizes else 0,
         "duplicate_lines": len(copies),
         "duplicate_line_chars": sum(map(len, copies)),
         "bullet_lines": sum(line[0] in ch.BULLETS for line in bare),
         "ellipsis_lines": sum(line.endswith(("…", "...")) for line in bare),
+        "foreign_line_chars": sum(len(line) for line in bare if foreign(line)),
+        "paragraphs": len(whole),
+        "duplicate_paragraphs": len(again),
+        "duplicate_paragraph_chars": sum(len("".join(paragraph)) for paragraph in again),
     }
 
 
 def repetition(units: list[str]) -> dict[str, int]:
-    row = dict.fromkeys(("top_2gram", "top_4gram", "duplicate_8gram", "duplicate_16gram", *phrases.LISTS), 0)
+    row = dict.fromkeys(kernels.COUNTERS, 0)
     for window in windows(units):
-        row["top_2gram"] += top(window, 2)
-        row["top_4gram"] += top(window, 4)
-        row["duplicate_8gram"] += repeated(window, 8)
-        row["duplicate_16gram"] += repeated(window, 16)
-        for name, n in phrase_counts(window).items():
-            row[name] += n
-    return row
+        for n in kernels.TOP:
+            row[f"top_{n}gram"] += top(window, n)
+        for n in kernels.REPEATED:
+            row[f"duplicate_{n}gram"] += repeated(window, n)
+    found = phrase_counts(units)
+    severe = sum(found[name] for name, level in phrases.CATEGORIES.items() if level >= phrases.SEVERE)
+    return row | found | {"severe": severe}

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rules_documents import PROSE
 
 from mdfs.rules import characters as ch
-from mdfs.rules import edits, jit, kernel, measure, mojibake, phrases
+from mdfs.rules import edits, jit, kernel, matching, measure, mojibake, phrases, repetition
 
 # Pieces in which the kernel's states meet: line ends, blanks, marks, words, numbers, addresses, astral characters.
 PIECES = [
@@ -24,7 +24,8 @@ PIECES = [
     "\r\n", "。。", "...", "a.", "www.", "://", "/www.", "http://www.a.cn/", "13812345678",
     "021-12345678", "400-", "800", "六合彩", "百家乐", "加微信", "QQ群", "pk10", "PK", "vx", "bet365",
     "哈哈哈哈", "锟斤拷", "鐨勬",
-    "ÖÐ¹ú", "😀", "👨‍👩", "𠀀",
+    "¥12", "9.9元", "3块", "<a href=1>", "</p>", "< b", '{"k": 1}', "【公告】", "【", "】", "#话题#", "the", "of", "臺灣", "台湾",
+    "\n\n", "\r\n\r\n", "....", "ÖÐ¹ú", "😀", "👨‍👩", "𠀀",
     "カナ", "한글", "привет", "ไทย", "ﬁ", "e\u0301", "hello", "World", PROSE[:24], PROSE[:70],
 ]  # fmt: skip
 TEXT = st.one_of(
@@ -34,8 +35,8 @@ TEXT = st.one_of(
 )
 
 
-def counted(texts: list[str]) -> list[dict[str, int]]:
-    columns = measure.counters(pa.array(texts, pa.string()))
+def counted(texts: list[str], titles: list[str] | None = None) -> list[dict[str, int]]:
+    columns = measure.counters(pa.array(texts, pa.string()), pa.array(titles, pa.string()) if titles else None)
     return [{name: int(column[k]) for name, column in columns.items()} for k in range(len(texts))]
 
 
@@ -49,21 +50,47 @@ def test_counts_what_the_reference_counts(texts: list[str]) -> None:
         assert got == reference.count(text)
 
 
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=4), st.booleans())
+@example([("标题", "标题\n正文。"), ("标 题", " 标题"), ("标题很长", "标题"), ("", "正文"), ("题", "")], False)
+def test_titles(pairs: list[tuple[str, str]], head: bool) -> None:
+    """What the title and the text have in common, whether or not the text begins with it."""
+    titles = [title for title, _ in pairs]
+    texts = [title + text if head else text for title, text in pairs]
+    for title, text, got in zip(titles, texts, counted(texts, titles), strict=True):
+        assert got == reference.count(text, title)
+
+
+def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch is measured in chunks of some bytes; a longer document is one by itself."""
+    texts = ["", PROSE, "六合彩" * 9, "", PROSE * 20, "QQ群", ""]
+    whole = counted(texts)
+    monkeypatch.setattr(measure, "CHUNK", 100)
+    assert counted(texts) == whole
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.sampled_from("天地人一二"), max_size=400).map("".join))
+def test_repetition_of_few_units(text: str) -> None:
+    """Where nearly every n-gram comes again, at all lengths."""
+    assert counted([text])[0] == reference.count(text)
+
+
 def test_windows_bound_repetition() -> None:
     """A run that comes back in another window is no repetition; inside a window it is."""
     run = [chr(0x4E00 + k) for k in range(5000)]
-    spread = "".join(run) + "".join(chr(0x6500 + k % 5000) for k in range(kernel.WINDOW)) + "".join(run)
+    spread = "".join(run) + "".join(chr(0x6500 + k % 5000) for k in range(repetition.WINDOW)) + "".join(run)
     near = "".join(run) * 2
-    words = "w" + "一a" * kernel.WINDOW  # a word's end and a Han character at once, across the window's edge
+    words = "w" + "一a" * repetition.WINDOW  # a word's end and a Han character at once, across the window's edge
     got = counted([spread, near, words])
-    assert [row["units"] for row in got] == [5000 * 2 + kernel.WINDOW, 10_000, 2 * kernel.WINDOW + 1]
+    assert [row["units"] for row in got] == [5000 * 2 + repetition.WINDOW, 10_000, 2 * repetition.WINDOW + 1]
     assert got[1]["duplicate_8gram"] == 5000
     assert got == [reference.count(text) for text in (spread, near, words)]
 
 
 def test_more_lines_than_the_set_of_lines_holds() -> None:
     """The set of lines starts afresh when it is full, so that memory stays bounded."""
-    lines = [f"第{k}行" for k in range(kernel.WINDOW + 10)]
+    lines = [f"第{k}行" for k in range(kernel.REMEMBERED + 10)]
     text = "\n".join([*lines, lines[0], lines[-1]])
     assert counted([text])[0]["duplicate_lines"] == 1
 
@@ -99,13 +126,16 @@ def test_constants_agree() -> None:
     """The kernels hold the classes and flags as numbers of their own, since Numba freezes them."""
     assert kernel.COUNTERS[: len(ch.CLASSES)] == ch.CLASSES
     assert kernel.COUNTERS[kernel.CHARS] == "chars"
-    assert kernel.COUNTERS[kernel.PHRASES :] == phrases.LISTS
+    assert kernel.COUNTERS[kernel.BEYOND_TITLE] == kernel.COUNTERS[-1] == "beyond_title"
     assert kernel.COUNTERS[kernel.PHONES] == "phones"
+    assert (kernel._BRACKET, kernel._CURRENCY, kernel._HASH) == (ch.M_BRACKET, ch.M_CURRENCY, ch.M_HASH)
+    assert int(matching._WORD) == phrases._WORD
     assert (kernel._WHITE, kernel._HAN, kernel._HANGUL, kernel._LATIN) == (ch.WHITESPACE, ch.HAN, ch.HANGUL, ch.LATIN)
     assert (kernel._DIGIT, kernel._OTHER, kernel._MARK, kernel._BROKEN) == (ch.DIGIT, ch.OTHER, ch.MARK, ch.BROKEN)
     assert (edits._HAN, edits._LATIN, edits._OTHER, edits._MARK) == (ch.HAN, ch.LATIN, ch.OTHER, ch.MARK)
     assert (edits._SYMBOL, edits._EMOJI) == (ch.SYMBOL, ch.EMOJI)
-    flags = ("STOP", "CLASSICAL", "END", "CLOSER", "SENTENCE", "CODE", "BULLET", "BROKEN_1", "BROKEN_2", "BREAK")
+    flags = ("STOP", "CLASSICAL", "TRADITIONAL", "SIMPLIFIED", "END", "CLOSER", "SENTENCE", "CODE", "BULLET", "BROKEN_1",
+             "BROKEN_2", "BREAK")  # fmt: skip
     assert all(getattr(kernel, f"_{name}") == getattr(ch, f"F_{name}") for name in flags)
 
 

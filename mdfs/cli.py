@@ -200,6 +200,30 @@ def why_command(out: str, document: str, as_json: bool) -> None:
     click.echo(json.dumps(found, ensure_ascii=False, default=str) if as_json else why.render(found))
 
 
+@cli.command("what-if")
+@click.argument("out")
+@click.option("--recipe", "-r", default="", help="Name or path of the other recipe. [default: the folder's own]")
+@click.option("--set", "settings", multiple=True, help="A setting such as rules.han_ratio.min=0.5; may be given again.")
+@click.option("--samples", type=click.IntRange(min=0), default=5, show_default=True, help="Documents shown a side.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def what_if_command(out: str, recipe: str, settings: tuple[str, ...], samples: int, as_json: bool) -> None:
+    """Say what other limits would keep and drop, from the stored measurements alone.
+
+    A setting's value is TOML; rules.chars=false removes a limit. Nothing in the folder is changed.
+
+    \b
+    Example:
+      mdfs what-if out/ --set rules.han_ratio.min=0.5 --set rules.chars=false
+    """
+    from mdfs import recipe as recipes
+    from mdfs import whatif
+    from mdfs.storage import Store
+
+    other = recipes.load(recipe) if recipe else None
+    found = whatif.compare(Store(out), other, settings, samples=samples)
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else whatif.render(found))
+
+
 @cli.command("report")
 @click.argument("out")
 def report_command(out: str) -> None:

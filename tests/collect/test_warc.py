@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import io
 import random
 import time
@@ -266,3 +268,13 @@ def test_a_truncated_arc_gives_one_row() -> None:
 @given(st.binary(max_size=500))
 def test_any_bytes_after_an_arc_header(noise: bytes) -> None:
     outcomes(HEADER + noise, "a.arc")
+
+
+def test_a_digest_that_differs_is_told_and_the_record_is_read() -> None:
+    def signed(digest: str) -> bytes:
+        return RECORDS[0].replace(b"Content-Length:", f"WARC-Block-Digest: {digest}\r\nContent-Length:".encode(), 1)
+
+    block = RECORDS[0].partition(b"\r\n\r\n")[2][:-4]
+    right = "sha1:" + base64.b32encode(hashlib.sha1(block).digest()).decode()
+    raw = gzipped([signed(right), signed("sha1:" + "A" * 32), signed("md9:x"), RECORDS[0]])
+    assert [d.meta.get("block_digest") for d in documents(raw, "a.warc.gz")] == [None, "differs", None, None]

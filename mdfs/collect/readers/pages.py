@@ -24,7 +24,10 @@ _BINARY = (b"%PDF", b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"PK\x03\x04", b"RIFF"
 
 
 class Page(NamedTuple):
-    """A response as it was archived. `status` 0: none is known. `mime` and `charset` as the server said them."""
+    """A response as it was archived. `status` 0: none is known. `mime` and `charset` as the server said them.
+
+    `differs`: it is not what was archived, by the digest that was taken then.
+    """
 
     place: str
     url: str
@@ -36,6 +39,11 @@ class Page(NamedTuple):
     transfer: str
     content: str
     body: bytes
+    differs: bool = False
+
+    def marks(self) -> dict[str, str]:
+        """What `meta` says of the record itself."""
+        return {"block_digest": "differs"} if self.differs else {}
 
 
 def outcome(page: Page, limits: Collect) -> Outcome:
@@ -55,7 +63,7 @@ def outcome(page: Page, limits: Collect) -> Outcome:
     is_html = bool(_MARKUP.match(body[:4096])) or mime in _HTML
     if not is_html and mime in _UNKNOWN:
         return Dropped(page.place, "not_text", mime or "no type", page.url, page.key)
-    return (_html if is_html else _plain)(page, body, {"whole": "no"} if not whole else {})
+    return (_html if is_html else _plain)(page, body, page.marks() | ({} if whole else {"whole": "no"}))
 
 
 def _html(page: Page, body: bytes, meta: dict[str, str]) -> Outcome:

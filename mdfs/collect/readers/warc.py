@@ -2,6 +2,10 @@
 
 A record's place is its offset in the file (of its gzip member where each record has one), as other tools name it. Where
 several records share a member, `+1`, `+2` … follows.
+
+A record whose block is not the one of its WARC-Block-Digest is read and marked (`meta.block_digest` = `differs`):
+gzip's own checksums tell bits that have changed, and what differs beyond them was rewritten on purpose, by a tool that
+left the digest as it was. WARC-Payload-Digest is not looked at: all of ClueWeb09 has a wrong one.
 """
 
 from __future__ import annotations
@@ -93,18 +97,22 @@ class _Archive:
         if record.content_length > self.limits.max_record_bytes:
             return Quarantined(place, "too_long", f"{record.content_length} bytes", url, key)
         date = moment(headers.get("WARC-Date") or "")
+        said = headers.get("WARC-Block-Digest") or ""
+        differs = said[:5].lower() == "sha1:" and not record.verify_block_digest()
         if record.is_http and kind == WarcRecordType.response:
-            return self._response(record, place, url, key, date)
+            return self._response(record, place, url, key, date, differs)
         size = record.content_length
         body = record.reader.read(size)
         if len(body) < size:
             return self._cut_off(place, f"{len(body)} of {size} bytes", url, key)
         mime = (headers.get("Content-Type") or "").partition(";")[0]
-        page = Page(place, url, key, date, 0, mime, None, "", "", body)
+        page = Page(place, url, key, date, 0, mime, None, "", "", body, differs)
         work = _text if kind == WarcRecordType.conversion else functools.partial(outcome, limits=self.limits)
         return Pending(place, size, functools.partial(work, page))
 
-    def _response(self, record: Any, place: str, url: str, key: str, date: int | None) -> Pending | Outcome:
+    def _response(
+        self, record: Any, place: str, url: str, key: str, date: int | None, differs: bool
+    ) -> Pending | Outcome:
         whole = record.content_length
         try:
             record.parse_http(quirks_mode=True)
@@ -118,7 +126,7 @@ class _Archive:
             return self._cut_off(place, f"{len(body)} of {size} bytes", url, key)
         mime = (http.get("Content-Type") or "").partition(";")[0]
         codings = http.get("Transfer-Encoding") or "", http.get("Content-Encoding") or ""
-        page = Page(place, url, key, date, http.status_code or 0, mime, record.http_charset, *codings, body)
+        page = Page(place, url, key, date, http.status_code or 0, mime, record.http_charset, *codings, body, differs)
         return Pending(place, whole, functools.partial(outcome, page, self.limits))
 
     def _cut_off(self, place: str, detail: str, url: str = "", key: str = "") -> Quarantined:
@@ -151,7 +159,9 @@ class _Archive:
 def _text(page: Page) -> Outcome:
     """A WET record: text that someone has extracted already, in UTF-8."""
     text = page.body.decode("utf-8", "replace").strip()
-    return Document(page.place, text, "", page.url, page.key, page.fetched_at, {"content_type": "text/plain"})
+    return Document(
+        page.place, text, "", page.url, page.key, page.fetched_at, {"content_type": "text/plain"} | page.marks()
+    )
 
 
 def _unfinished_members(source: Source) -> tuple[str, str]:

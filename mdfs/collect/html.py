@@ -7,7 +7,7 @@ from typing import NamedTuple
 from resiliparse.extract.html2text import extract_plain_text
 from resiliparse.parse.html import HTMLTree
 
-from mdfs.collect import blocks, encoding, facts
+from mdfs.collect import blocks, encoding, facts, mojibake
 from mdfs.collect.bounds import TooDeepError, bounded
 from mdfs.collect.restate import restated
 
@@ -23,7 +23,7 @@ class Extracted(NamedTuple):
 
     `encoding` and `encoding_by` tell how it was read (see `encoding.decide`). `meta` may have `published`, `author`,
     `origin` (the paper that a text was taken from), `site_name`, `type`, `lang`, and `page_kind`: `list` for a page of
-    links to others, `thread` for posts of many.
+    links to others, `thread` for posts of many; and `repaired`: how it had been decoded wrongly before it was sent.
     """
 
     title: str
@@ -47,15 +47,26 @@ def extract(page: bytes, *, url: str = "", declared: str | None = None, main_con
     """
     found = encoding.decide(page, declared, encoding.meta_charset(page))
     source = found.text.replace("\0", "")
-    tree = HTMLTree.parse(restated(bounded(source)))
-    text, kind, around = _main(tree) if main_content else blocks.Found(_everything(tree), "", [])
+    tree, (text, kind, around) = _read(source, main_content)
+    repair = ""
+    if mojibake.suspicious(text):
+        source, repair = mojibake.repaired(source)
+        if repair:
+            tree, (text, kind, around) = _read(source, main_content)
     meta = facts.stated(source)
     title = facts.title(tree.title or "", source, meta.pop("title", ""))
     for key, value in facts.byline(around).items():
         meta.setdefault(key, value)
     if kind:
         meta["page_kind"] = kind
+    if repair:
+        meta["repaired"] = repair
     return Extracted(title, text, found.encoding, found.by, meta)
+
+
+def _read(source: str, main_content: bool) -> tuple[HTMLTree, blocks.Found]:
+    tree = HTMLTree.parse(restated(bounded(source)))
+    return tree, _main(tree) if main_content else blocks.Found(_everything(tree), "", [])
 
 
 def _main(tree: HTMLTree) -> blocks.Found:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
-from mdfs.collect import crawlplan, fetch, ranges, readers, streams
+from mdfs.collect import crawlplan, fetch, mojibake, ranges, readers, streams
 from mdfs.collect.documents import (
     Batcher,
     BrokenFileError,
@@ -301,7 +301,7 @@ class _Output:
 
 
 def _checked(outcome: Outcome, limits: Collect) -> Outcome:
-    """The outcome, unless it is a document without text or with too much of it."""
+    """The outcome; a document is looked at: whether it has text, how much, and whether it is what was written."""
     if not isinstance(outcome, Document):
         return outcome
     said = (outcome.url, outcome.source_key)
@@ -309,7 +309,13 @@ def _checked(outcome: Outcome, limits: Collect) -> Outcome:
         return Quarantined(outcome.place, "text_too_long", f"{len(outcome.text)} characters", *said)
     if not outcome.text.strip(_BLANK):
         return Dropped(outcome.place, "no_text", "", *said)
-    return outcome
+    text, way = mojibake.repaired(outcome.text)
+    if mojibake.is_garbled(text):
+        return Quarantined(outcome.place, "garbled", text[:100], *said)
+    if not way:
+        return outcome
+    title = mojibake.repaired(outcome.title)[0]
+    return outcome._replace(text=text, title=title, meta=outcome.meta | {"repaired": way})
 
 
 STAGE = Stage(

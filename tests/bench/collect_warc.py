@@ -24,15 +24,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 DATATROVE = """
-import sys
+import subprocess, sys
+from pathlib import Path
 from datatrove.executor import LocalPipelineExecutor
 from datatrove.pipeline.extractors import Trafilatura
 from datatrove.pipeline.readers import WarcReader
 from datatrove.pipeline.writers import ParquetWriter
 if __name__ == "__main__":
     folder, out, logs, n = sys.argv[1:5]
-    LocalPipelineExecutor([WarcReader(folder, glob_pattern="*.warc.gz"), Trafilatura(timeout=10), ParquetWriter(out)],
-                          tasks=int(n), workers=int(n), logging_dir=logs).run()
+    if n != "1":  # its own pool hides the CPU time of its processes
+        jobs = [subprocess.Popen([sys.executable, __file__, folder, f"{out}/{f.stem}", f"{logs}/{f.stem}", "1", f.name])
+                for f in sorted(Path(folder).iterdir())]
+        sys.exit(max(job.wait() for job in jobs))
+    only = sys.argv[5] if len(sys.argv) > 5 else "*"
+    LocalPipelineExecutor([WarcReader(folder, glob_pattern=only), Trafilatura(timeout=10), ParquetWriter(out)],
+                          tasks=1, workers=1, logging_dir=logs).run()
 """
 OURS = """
 import sys

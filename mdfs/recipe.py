@@ -340,7 +340,18 @@ class Recipe:
         lines = [f"{key} = {_toml(value)}" for key, value in scalars.items()]
         for entry in data["source"]:
             lines += ["", "[[source]]", *(f"{k} = {_toml(v)}" for k, v in entry.items())]
-        for table in ("collect", "commoncrawl", "edits", "rules", "dedup", "classify", "tokenize"):
+        for table in (
+            "collect",
+            "commoncrawl",
+            "edits",
+            "lists",
+            "urls",
+            "language",
+            "rules",
+            "dedup",
+            "classify",
+            "tokenize",
+        ):
             lines += ["", f"[{table}]", *(f"{k} = {_toml(v)}" for k, v in data[table].items() if v is not None)]
         return "\n".join(lines) + "\n"
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 from rules_documents import batch
 
-from mdfs import rules, schema
+from mdfs import recipe, rules, schema
+from mdfs.errors import UsageError
 from mdfs.recipe import Limit, Recipe
 from mdfs.rules import decide, signals
 
@@ -64,3 +66,18 @@ def test_deciding_again_from_the_signals() -> None:
     assert out.column("drop_reasons").to_pylist() == [[], [], ["mean_line_chars.max", "han_ratio.min"], []]
     again = decide.drop_reasons(out.column("signals"), limits)
     assert again.equals(out.column("drop_reasons"))
+
+
+def test_words_are_allowed_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A measurement that is a word is compared with lists; null breaks neither."""
+    kind = pa.struct([pa.field("script", pa.string())])
+    column = pa.array([{"script": "Hans"}, {"script": "Latn"}, {"script": None}], kind)
+    monkeypatch.setattr(signals, "names", lambda: ("script",))
+    assert reasons(column, script=Limit(any_of=("Hans", "Hant"))) == [[], ["script.any_of"], []]
+    assert reasons(column, script=Limit(none_of=("Hans",))) == [["script.none_of"], [], []]
+
+
+def test_limits_fit_their_measurement() -> None:
+    """Words have no smallest, numbers no list of allowed ones."""
+    with pytest.raises(UsageError, match="is a number: use min or max"):
+        recipe.from_dict({"name": "r", "rules": {"chars": {"any_of": ["a"]}}})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import fasttext
+import numpy as np
 import pytest
 from rules_documents import PROSE, batch
 
@@ -12,40 +12,41 @@ from mdfs import recipe, rules
 from mdfs.errors import UsageError
 from mdfs.recipe import Language, Recipe
 from mdfs.rules import characters as ch
+from mdfs.rules import language
 
 GERMAN = "Der Hund läuft durch den Wald und die Katze schläft im Haus."
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that knows two languages from a few words."""
-    folder = tmp_path_factory.mktemp("model")
-    lines = [f"__label__de {GERMAN}", "__label__en The dog runs through the forest and the cat sleeps."] * 20
-    (folder / "train.txt").write_text("\n".join(lines), "utf-8")
-    trained = fasttext.train_supervised(str(folder / "train.txt"), epoch=50, lr=1.0, dim=8, verbose=0, thread=1)
-    trained.save_model(str(folder / "model.bin"))
-    return folder / "model.bin"
+class German:
+    """A model as fastText gives one, which takes everything for German."""
+
+    def predict(self, texts: list[str]) -> tuple[list[tuple[str, ...]], list[np.ndarray]]:
+        assert not any("\n" in text or len(text) > language.SHOWN for text in texts)
+        return [("__label__de",)] * len(texts), [np.array([1.00001 if "Hund" in text else 0.6]) for text in texts]
 
 
-def measured(texts: list[str], path: Path) -> list[dict[str, float | None]]:
-    given = Recipe(name="some", language=Language(model=str(path)))
+def measured(texts: list[str]) -> list[dict[str, float | None]]:
+    given = Recipe(name="some", language=Language(model="some.ftz"))
     return [row["signals"] for row in rules.annotate(batch(texts), given).to_pylist()]
 
 
-def test_a_model_is_asked_where_scripts_do_not_tell(model: Path) -> None:
+def test_a_model_is_asked_where_scripts_do_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chinese stays Chinese whatever a model that does not know it says; between Latin languages it decides."""
-    chinese, german, nothing = measured([PROSE, GERMAN + "\n" + GERMAN, "123"], model)
-    assert (chinese["lang_zh"], chinese["lang_en"]) == (1.0, 0.0)
-    assert german["lang_en"] == 0.0
-    assert german["lang_confidence"] is not None
-    assert german["lang_confidence"] > 0.5
-    assert nothing["lang_zh"] is None
+    monkeypatch.setattr(language, "_model", lambda path: German())
+    english = "The cat and the dog have to be with us."
+    chinese, german, odd, nothing, empty = measured([PROSE * 20, GERMAN + "\n" + GERMAN, english, "123", ""])
+    assert (chinese["lang_zh"], chinese["lang_en"], chinese["lang_confidence"]) == (1.0, 0.0, 0.6)
+    assert (german["lang_zh"], german["lang_en"], german["lang_confidence"]) == (0.0, 0.0, 1.0)
+    assert odd["lang_en"] == 0.0
+    assert nothing["lang_zh"] is empty["lang_zh"] is None
+    assert measured([]) == []
 
 
-def test_the_model_is_part_of_the_digest(model: Path, tmp_path: Path) -> None:
+def test_the_model_is_part_of_the_digest(tmp_path: Path) -> None:
     """Another model is another corpus; the same one elsewhere is the same."""
-    copy = tmp_path / "copy.bin"
-    copy.write_bytes(model.read_bytes())
+    model, copy = tmp_path / "model.bin", tmp_path / "copy.bin"
+    model.write_bytes(b"model")
+    copy.write_bytes(b"model")
     digests = []
     for path in (model, copy):
         (tmp_path / "r.toml").write_text(f'[language]\nmodel = "{path}"\n', "utf-8")
@@ -57,6 +58,16 @@ def test_a_missing_model_is_told() -> None:
     """The error names the path and what is meant."""
     with pytest.raises(UsageError, match="no-such"):
         Recipe(name="some", language=Language(model="no-such.ftz")).stage_digest("rules")
+
+
+def test_which_guess_counts() -> None:
+    """Scripts outweigh a model's guess; where they do not tell, the guess is believed as far as it goes."""
+    counts = {"han": np.array([4, 0]), "units": np.array([4, 4]), "latin_words": np.array([0, 4])}
+    counts |= {name: np.zeros(2, np.int64) for name in ("digit_words", "kana", "hangul", "stop_words")}
+    guesses = (["en", "en"], np.array([0.9, 0.8]))
+    assert language.sureness(counts, guesses, "zh")[0].tolist() == [1.0, 0.0]
+    assert language.sureness(counts, guesses, "en")[0].tolist() == [0.0, 0.8]
+    assert language.sureness(counts, None, "en")[0].tolist() == [0.0, 0.0]
 
 
 def test_variants() -> None:

@@ -20,13 +20,16 @@ import pyarrow.parquet as pq
 from mdfs.errors import UsageError
 from mdfs.ledger import File
 from mdfs.recipe import Limit
-from mdfs.report import look
+from mdfs.report import look, textdiff
 from mdfs.report.facts import Facts, gather
 from mdfs.report.look import Found
 from mdfs.report.markup import figure, visible
+from mdfs.report.terminal import line
 from mdfs.report.words import limit_words
 from mdfs.storage import Store
 
+#: Limits that are named as the closest calls.
+CLOSEST = 3
 #: Documents (and records) told about; a URL may stand in a corpus a thousand times.
 MOST = 20
 
@@ -132,20 +135,32 @@ def _called(files: list[File], name: str) -> Iterator[File]:
 
 
 def _rules(facts: Facts, name: str, story: dict[str, Any]) -> dict[str, Any] | None:
-    said = _kept_or_dropped(facts, "rules", name, story["doc_id"], ["signals", "drop_reasons"])
+    said = _kept_or_dropped(facts, "rules", name, story["doc_id"], ["signals", "drop_reasons", "text"])
     if said is None:
         return None
-    reasons, limits = said["drop_reasons"] or [], facts.recipe.rules
-    signals = []
-    for signal, value in (said["signals"] or {}).items():
-        limit = limits.get(signal)
-        broke = [reason for reason in reasons if reason in (f"{signal}.min", f"{signal}.max")]
-        signals.append({"name": signal, "value": value, "min": limit.min if limit else None,
-                        "max": limit.max if limit else None, "broke": broke})  # fmt: skip
+    reasons = said["drop_reasons"] or []
+    signals = [_signal(signal, value, facts.recipe.rules.get(signal) or Limit(), reasons)
+               for signal, value in (said["signals"] or {}).items()]  # fmt: skip
     edits = {
         entry["name"]: entry["value"] for entry in signals if entry["name"].startswith("edited_") and entry["value"]
     }
-    return {"drop_reasons": reasons, "signals": signals, "edits": edits}
+    collected = look.by_id(facts.store, _called(facts.files("collect", "kept"), name), story["doc_id"])
+    before = collected.read(facts.store, ["text"])["text"] if collected else said["text"]
+    close = [entry for entry in signals if entry["margin"] is not None and not entry["broke"]]
+    closest = sorted(close, key=lambda entry: entry["margin"])[:CLOSEST]
+    return {"drop_reasons": reasons, "signals": signals, "closest": [entry["name"] for entry in closest],
+            "edits": edits, "diff": textdiff.diff(before, said["text"])}  # fmt: skip
+
+
+def _signal(name: str, value: Any, limit: Limit, reasons: list[str]) -> dict[str, Any]:
+    """A measurement beside its limit. `margin`: how far it is from the nearer side, as a share of that limit, less
+    than 0 beyond it; None where there is no limit, nothing was measured, or the limit is 0 (then all is far or at it).
+    """
+    broke = [reason for reason in reasons if reason in (f"{name}.min", f"{name}.max")]
+    sides = [(bound, sign) for bound, sign in ((limit.min, 1), (limit.max, -1)) if bound]
+    margins = [sign * (value - bound) / abs(bound) for bound, sign in sides] if value is not None else []
+    return {"name": name, "value": value, "min": limit.min, "max": limit.max, "broke": broke,
+            "margin": min(margins) if margins else None}  # fmt: skip
 
 
 def _dedup(facts: Facts, name: str, story: dict[str, Any]) -> dict[str, Any]:
@@ -226,12 +241,12 @@ def render(found: dict[str, Any]) -> str:
 
 
 def _document_lines(story: dict[str, Any]) -> list[str]:
-    lines = [story["doc_id"], f"  {_line(story['title']) or '(no title)'}", f"  {_line(story['url']) or '(no URL)'}",
+    lines = [story["doc_id"], f"  {line(story['title']) or '(no title)'}", f"  {line(story['url']) or '(no URL)'}",
              f"  => {story['fate']}", ""]  # fmt: skip
     collect = story["collect"]
-    encoding = f", encoding {_line(collect['encoding'])}" if collect["encoding"] else ""
-    key = f", key {_line(collect['source_key'])}" if collect["source_key"] else ""
-    lines.append(f"  collect   source {_line(story['source'])}{key}{encoding}")
+    encoding = f", encoding {line(collect['encoding'])}" if collect["encoding"] else ""
+    key = f", key {line(collect['source_key'])}" if collect["source_key"] else ""
+    lines.append(f"  collect   source {line(story['source'])}{key}{encoding}")
     lines.append(f"            {collect['part']}, row {collect['row']:,}")
     lines += _rules_lines(story["rules"]) + _dedup_lines(story["dedup"]) + _classify_lines(story["classify"])
     return lines + _token_lines(story["tokenize"])
@@ -246,11 +261,30 @@ def _rules_lines(said: dict[str, Any] | None) -> list[str]:
     lines = [f"  rules     {'dropped: ' + ', '.join(said['drop_reasons']) if said['drop_reasons'] else 'kept'}"]
     limited = [signal for signal in said["signals"] if (signal["min"], signal["max"]) != (None, None)]
     for signal in sorted(limited, key=lambda entry: not entry["broke"]):
-        limit = limit_words(Limit(signal["min"], signal["max"]))
-        broke = "  BROKEN" if signal["broke"] else ""
-        lines.append(f"            {signal['name']:<28} {_value(signal):>14}  limit {limit}{broke}")
+        limit = f"limit {limit_words(Limit(signal['min'], signal['max']))}"
+        lines.append(f"            {signal['name']:<28} {_value(signal):>14}  {limit:<26} {_margin(signal)}".rstrip())
+    if said["closest"]:
+        by_name = {signal["name"]: signal for signal in said["signals"]}
+        calls = ", ".join(f"{name} ({_margin(by_name[name])})" for name in said["closest"])
+        what = "other limits it came nearest to" if said["drop_reasons"] else "it broke none; nearest to one"
+        lines += textwrap.wrap(f"{what}: {calls}", 100, **_INDENT)
     others = ", ".join(f"{signal['name']} {_value(signal)}" for signal in said["signals"] if signal not in limited)
-    return lines + (textwrap.wrap(f"without a limit: {others}", 100, **_INDENT) if others else [])
+    measured = ["  measured  and not limited:", *textwrap.wrap(others, 100, **_INDENT)] if others else []
+    return lines + _edit_lines(said) + measured
+
+
+def _margin(signal: dict[str, Any]) -> str:
+    if signal["margin"] is None:
+        return "BROKEN" if signal["broke"] else ""
+    return f"BROKEN by {-signal['margin']:.0%}" if signal["broke"] else f"{signal['margin']:.0%} inside"
+
+
+def _edit_lines(said: dict[str, Any]) -> list[str]:
+    """What the edits counted, and the text's difference."""
+    if not said["diff"]:
+        return ["  edits     none"]
+    counted = ", ".join(f"{name.removeprefix('edited_')} {value:,}" for name, value in said["edits"].items())
+    return [f"  edits     {counted or 'not counted'}", *(" " * 12 + part for part in textdiff.render(said["diff"]))]
 
 
 def _value(signal: dict[str, Any]) -> str:
@@ -266,8 +300,8 @@ def _dedup_lines(said: dict[str, Any] | None) -> list[str]:
     keeper = said["keeper"]
     if keeper:
         lines += [
-            f"            {_line(keeper['title']) or '(no title)'}",
-            f"            {_line(keeper['url']) or '(no URL)'}",
+            f"            {line(keeper['title']) or '(no title)'}",
+            f"            {line(keeper['url']) or '(no URL)'}",
         ]
     return lines
 
@@ -291,12 +325,7 @@ def _token_lines(said: dict[str, Any] | None) -> list[str]:
 
 
 def _record_lines(record: dict[str, Any]) -> list[str]:
-    name = _line(record["url"] or record["source_key"])
-    where = f"{_line(record['path'])}, {_line(record['place'])}, source {_line(record['source'])}"
+    name = line(record["url"] or record["source_key"])
+    where = f"{line(record['path'])}, {line(record['place'])}, source {line(record['source'])}"
     return [f"record {name}", f"  => {record['disposition']} at {record['stage']}: {record['reason']}",
-            f"  {where}", *([f"  {_line(record['detail'])}"] if record["detail"] else [])]  # fmt: skip
-
-
-def _line(value: str) -> str:
-    """Text from a page on one line."""
-    return visible(" ".join(value.split()))[:300]
+            f"  {where}", *([f"  {line(record['detail'])}"] if record["detail"] else [])]  # fmt: skip

@@ -48,6 +48,7 @@ class Doc:
     scores: tuple[float, float, float] = (0.9, 0.06, 0.04)
     signals: dict[str, float] = field(default_factory=dict)
     key: str = ""
+    edited: str = ""  # what the rules made of the text, where they changed it
 
     @property
     def doc_id(self) -> str:
@@ -197,7 +198,7 @@ def _document(doc: Doc) -> dict[str, Any]:
 def _measured(doc: Doc) -> dict[str, Any]:
     values: dict[str, float | None] = {f.name: 0 if pa.types.is_integer(f.type) else 0.25 for f in SIGNALS}
     values |= {"chars": len(doc.text), "han_ratio": 0.95, "mean_word_chars": None, **doc.signals}
-    return _document(doc) | {"signals": values, "drop_reasons": list(doc.reasons)}
+    return _document(doc) | {"text": doc.edited or doc.text, "signals": values, "drop_reasons": list(doc.reasons)}
 
 
 def _judged(doc: Doc) -> dict[str, Any]:

@@ -35,7 +35,10 @@ def test_kept(store: Store) -> None:
     assert doc["fate"] == "kept: it is in the shards"
     assert doc["collect"]["part"] == "collect/part-news.parquet"
     assert (doc["collect"]["row"], doc["collect"]["encoding"]) == (1, "gb18030")
-    assert {"name": "chars", "value": 251, "min": 150.0, "max": None, "broke": []} in doc["rules"]["signals"]
+    chars = {"name": "chars", "value": 251, "min": 150.0, "max": None, "broke": [], "margin": (251 - 150) / 150}
+    assert chars in doc["rules"]["signals"]
+    assert doc["rules"]["closest"] == ["han_ratio", "chars"]
+    assert doc["rules"]["diff"] == []
     assert doc["dedup"]["duplicate_of"] is None
     assert doc["classify"]["label"] == "high"
     assert doc["tokenize"] == {"shard": "shards/news/part-news-0000.parquet", "row": 1, "tokens": 50, "first_token": 50}
@@ -158,7 +161,7 @@ def test_rendered(store: Store) -> None:
     text = why.render(why.explain(store, "http://web.example.cn/en"))
     assert "=> dropped at rules: chars.min, han_ratio.min" in text
     lines = text.splitlines()
-    assert lines[lines.index("  rules     dropped: chars.min, han_ratio.min") + 1].endswith("limit 150 or more  BROKEN")
+    assert lines[lines.index("  rules     dropped: chars.min, han_ratio.min") + 1].endswith("BROKEN by 93%")
     kept = why.render(why.explain(store, "http://news.example.cn/1"))
     for word in (
         "collect   source news",
@@ -175,3 +178,48 @@ def test_a_terminal_is_not_attacked(store: Store) -> None:
     for doc in hand_run.hostile("http://beacon.example"):
         text = why.render(why.explain(store, doc.url))
         assert not set(text) & set("\x00\x07\x1b\u202e\u2066"), doc.url
+
+
+def test_margins_of_a_dropped_document(tmp_path: Path) -> None:
+    """How far beyond its limit, how far the others were, and nothing for what could not be measured."""
+    docs = [Doc("http://web.example.cn/half", reasons=("han_ratio.min",), signals={"han_ratio": 0.3}),
+            Doc("http://web.example.cn/null", signals={"han_ratio": None})]  # fmt: skip
+    made = hand_run.write(tmp_path / "out", docs, until="rules")
+    dropped = one(made, docs[0].url)["rules"]
+    assert {s["name"]: s["margin"] for s in dropped["signals"] if s["broke"]} == {"han_ratio": -0.5}
+    assert dropped["closest"] == ["chars"]
+    assert "BROKEN by 50%" in why.render(why.explain(made, docs[0].url))
+    assert one(made, docs[1].url)["rules"]["closest"] == ["chars"]
+
+
+def test_closest_calls_of_a_kept_document(store: Store) -> None:
+    """Why it survived: it broke none, and these were the nearest."""
+    text = why.render(why.explain(store, "http://news.example.cn/2"))
+    assert "it broke none; nearest to one: han_ratio (58% inside), chars (67% inside)" in text
+    assert "  edits     none" in text
+
+
+def test_edits_as_a_diff(tmp_path: Path) -> None:
+    """Removed lines and replaced pieces, with what pages say made harmless."""
+    said = "首页 > 新闻\n一样\n联系电话：13800138000，欢迎\n\x1b[31m版权所有"
+    doc = Doc("http://web.example.cn/edited", text=said, edited="一样\n联系电话：<PHONE>，欢迎",
+              signals={"edited_boilerplate_chars": 12})  # fmt: skip
+    made = hand_run.write(tmp_path / "out", [doc], until="rules")
+    assert [entry["op"] for entry in one(made, doc.url)["rules"]["diff"]] == ["removed", "same", "changed", "removed"]
+    text = why.render(why.explain(made, doc.url))
+    assert "            - 首页 > 新闻\n              … 1 line unchanged\n" in text
+    assert "~ 联系电话：[-13800138000-]{+<PHONE>+}，欢迎" in text
+    assert "\x1b" not in text
+
+
+def test_edits_of_a_real_run(sample_run: Path) -> None:
+    """Documents that the edits touched have a difference, and those that they did not have none."""
+    from mdfs.ledger import Ledger
+    from mdfs.parts import read_part
+
+    real = Store(str(sample_run))
+    file = next(f for row in Ledger(real).rows("rules").values() for f in row.files if f.source == "web")
+    rows = next(read_part(real, file.path, ["doc_id", "signals"])).to_pylist()[:12]
+    for row in rows:
+        said = one(real, row["doc_id"])["rules"]
+        assert bool(said["diff"]) == any(said["edits"].values()), row["doc_id"]

@@ -118,6 +118,7 @@ class Run:
             for row in self.engine.map(Commit(work), job, todo, isolated=isolated, gpu=gpu, bar=bar):
                 done[row.unit] = row
                 bar.unit_done(row)
+        self.ledger.settle(stage)
         return [done[unit] for unit in sorted(done)]
 
     def _fingerprinted(self, stage: str, units: Iterable[Unit]) -> dict[str, Unit]:

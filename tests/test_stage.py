@@ -66,10 +66,10 @@ def test_a_manifest_stays_when_nothing_changes(run):
 
 def test_another_recipe_does_it_again(run):
     map_count(run, 1)
-    stamp = run.store.read_bytes("ledger/rules/u0.json")
+    stamp = run.store.read_bytes("ledger/rules.jsonl")
     run.recipe = dataclasses.replace(run.recipe, rules={"chars": Limit(min=3)})
     map_count(run, 1)
-    assert run.store.read_bytes("ledger/rules/u0.json") != stamp
+    assert run.store.read_bytes("ledger/rules.jsonl") != stamp
 
 
 def test_strangers_in_a_stages_folder_are_swept(run):

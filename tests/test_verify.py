@@ -45,6 +45,13 @@ def edit(path: Path, change: Callable[[Any], None]) -> None:
     path.write_text(json.dumps(data, ensure_ascii=False))
 
 
+def edit_lines(path: Path, change: Callable[[Any], None]) -> None:
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows:
+        change(row)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
 def in_manifest(change: Callable[[Any], None]) -> Callable[[Path], None]:
     return lambda folder: edit(folder / "manifest.json", change)
 
@@ -90,8 +97,7 @@ def rewrite_shard(change: Callable[[list[dict[str, Any]]], None]) -> Callable[[P
             if entry["path"] == path:
                 entry |= {key: new[key] for key in ("rows", "tokens", "bytes", "sha256", "content")}
 
-        for row in (folder / "ledger/tokenize").iterdir():
-            edit(row, lambda data: [put(file) for file in data["files"]])
+        edit_lines(folder / "ledger/tokenize.jsonl", lambda data: [put(file) for file in data["files"]])
         edit(folder / "manifest.json", lambda data: [put(shard) for shard in data["shards"]])
         read = manifest.read(store)
         edit(folder / "manifest.json", lambda data: data.update(
@@ -124,6 +130,8 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
     "bit of the duplicates": (flip("dedup/duplicates/*.parquet"), "its bytes have changed"),
     "collected part gone": (lambda folder: first(folder, "collect/*.parquet").unlink(), "is missing"),
     "kept part rewritten": (other_columns, "were written"),
+    "settled ledger cut": (lambda folder: (folder / "ledger/tokenize.jsonl").write_text('{"stage'), "is damaged"),
+    "settled ledger emptied": (lambda folder: (folder / "ledger/tokenize.jsonl").write_text(""), "tokenize"),
     "ledger row gone": (lambda folder: min((folder / "ledger/rules").iterdir()).unlink(), "documents in, but"),
     "ledger row damaged": (lambda folder: min((folder / "ledger/rules").iterdir()).write_text("{"), "is not JSON"),
     "ledger row emptied": (lambda folder: min((folder / "ledger/rules").iterdir()).write_text("{}"), "is damaged"),

@@ -31,6 +31,8 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(error.format_message(), error.exit_code)
     except MdfsError as error:
         _fail(str(error), error.exit_code)
+    except OSError as error:
+        _fail(f"{error}; make room or access, then start the same command again: it goes on from here", 1)
     except (click.Abort, KeyboardInterrupt):
         _fail("interrupted; the same command goes on from here", 130)
     sys.exit(0)
@@ -335,5 +337,5 @@ def _table(rows: list[dict[str, Any]], as_json: bool) -> None:
     if not rows:
         raise UsageError("nothing to list")
     for row in rows:
-        name, *rest = (str(value) for value in row.values())
+        name, *rest = (", ".join(value) if isinstance(value, list) else str(value) for value in row.values())
         click.echo(f"{name:<24} " + ("\n" + " " * 25).join(" ".join(line.split()) for line in rest if line))

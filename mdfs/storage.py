@@ -164,14 +164,18 @@ class Store:
         """Keep other runs out of a local folder meanwhile; the lock goes with the process, however it ends.
 
         Raises:
-            UsageError: another run is at work there.
+            UsageError: another run is at work there, or the folder cannot be written.
         """
         if not self.is_local:
             yield
             return
         path = self.full("ledger/lock")
-        os.makedirs(posixpath.dirname(path), exist_ok=True)
-        with open(path, "w") as lock:
+        try:
+            os.makedirs(posixpath.dirname(path), exist_ok=True)
+            lock = open(path, "w")  # noqa: SIM115  (closed below; an error inside the block is not one of opening)
+        except OSError as error:
+            raise UsageError(f"{self.uri}: cannot be written ({error.strerror}); choose another --output") from None
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -69,6 +69,15 @@ def test_bad_usage_is_one_line_and_status_2(arguments, says, tmp_path):
     assert "Traceback" not in finished.stderr
 
 
+@pytest.mark.parametrize("output", ["{tmp}/a-file", "/proc/no-such"])
+def test_an_output_that_cannot_be_written_is_one_line_and_status_2(output, tmp_path):
+    (tmp_path / "a-file").write_text("")
+    finished = mdfs("run", "-r", "plain", "-i", CORPUS / "articles.jsonl", "-o", output.format(tmp=tmp_path))
+    assert finished.returncode == 2
+    assert "cannot be written" in finished.stderr
+    assert finished.stderr.count("\n") == 1
+
+
 def test_json_is_one_object_and_nothing_else(tmp_path):
     finished = mdfs("run", "--recipe", "plain", "--input", CORPUS / "articles.jsonl", "--output", tmp_path, "--json")
     assert finished.returncode == 0, finished.stderr

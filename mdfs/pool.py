@@ -29,7 +29,7 @@ from mdfs.errors import MdfsError, RunError, UsageError
 from mdfs.ledger import Row
 from mdfs.stage import Job, Unit
 
-#: A worker that stays this many seconds at one record is stopped. The slowest honest page seen takes under 1 s.
+#: A worker that stays this many seconds at one record is stopped; in collection the recipe's `record_seconds`, if less.
 STALL_SECONDS = 120.0
 #: Records of one unit that may be left out before the unit itself is called broken.
 MAX_SKIPPED = 1_000
@@ -37,26 +37,27 @@ MAX_SKIPPED = 1_000
 TICK = 0.25
 
 _NOWHERE = -1
-_CELLS = 3 * 8
+_CELLS = 4 * 8
 #: Libraries that start threads of their own would fight over the cores that the pool has handed out.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
 _ENVIRONMENT = dict.fromkeys(_THREADS, "1") | {"TOKENIZERS_PARALLELISM": "false", "PYTHONSAFEPATH": "1"}
 
 
 class Heartbeat:
-    """Three shared 64-bit integers: place of the record under work, documents done, bytes done."""
+    """Four shared 64-bit integers: place of the record under work, documents and bytes done, times a place was told."""
 
     def __init__(self, buffer: Any = None) -> None:
         self.attach(bytearray(_CELLS) if buffer is None else buffer)
 
     def attach(self, buffer: Any) -> None:
-        """Keep the integers in `buffer` (24 bytes, shared with whoever watches) from now on."""
+        """Keep the integers in `buffer` (32 bytes, shared with whoever watches) from now on."""
         self._cells = memoryview(buffer).cast("q")
         self._cells[0] = _NOWHERE
 
     def at(self, place: int) -> None:
-        """Say that the record at `place` is being worked on."""
+        """Say that the record at `place` is being worked on; to say it again is to say that it gets on."""
         self._cells[0] = place
+        self._cells[3] += 1
 
     def idle(self) -> None:
         """Say that no record is worked on: to wait for a storage is not to stand still."""
@@ -67,9 +68,23 @@ class Heartbeat:
         self._cells[1] += docs
         self._cells[2] += bytes
 
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Within: what takes time is the storage and no record; afterwards the record gets on."""
+        place = self._cells[0]
+        self.idle()
+        try:
+            yield
+        finally:
+            self.at(place)
+
     def read(self) -> tuple[int, int, int]:
         """Place, documents, bytes."""
         return self._cells[0], self._cells[1], self._cells[2]
+
+    def state(self) -> tuple[int, ...]:
+        """All that changes as work gets on, the place first."""
+        return tuple(self._cells)
 
 
 #: The heartbeat of this process; outside a pool nobody listens to it.
@@ -112,22 +127,22 @@ class Worker:
         theirs.close()
         self.pipe = Connection(ours.detach())
         self.task: Task | None = None
-        self.moved = (0.0, (_NOWHERE, 0, 0))
+        self.moved: tuple[float, tuple[int, ...]] = (0.0, (_NOWHERE,))
 
     def give(self, task: Task, payload: bytes) -> None:
         """Send a task; a worker that is gone already is noticed at the next `wait`."""
         self.task = task
         self.heartbeat.at(_NOWHERE)
-        self.moved = (time.monotonic(), self.heartbeat.read())
+        self.moved = (time.monotonic(), self.heartbeat.state())
         with contextlib.suppress(OSError):
             self.pipe.send_bytes(payload)
 
-    def stalled(self, now: float) -> bool:
-        """Whether it has stood at one record for too long."""
-        state = self.heartbeat.read()
+    def stalled(self, now: float, seconds: float) -> bool:
+        """Whether it has stood at one record for more than so many seconds."""
+        state = self.heartbeat.state()
         if state != self.moved[1]:
             self.moved = (now, state)
-        return self.task is not None and state[0] != _NOWHERE and now - self.moved[0] > STALL_SECONDS
+        return self.task is not None and state[0] != _NOWHERE and now - self.moved[0] > seconds
 
     def kill(self) -> None:
         """End the process now."""
@@ -197,7 +212,7 @@ class Pool:
 
     def _stop_stalled(self, job: Job, waiting: list[Task]) -> None:
         now = time.monotonic()
-        for worker in [w for w in self._workers if w.stalled(now)]:
+        for worker in [w for w in self._workers if w.stalled(now, patience(job))]:
             self._bury(worker, job, waiting, hung=True)
 
     def _bury(self, worker: Worker, job: Job, waiting: list[Task], *, hung: bool) -> None:
@@ -214,6 +229,11 @@ class Pool:
     def _sum(self) -> tuple[int, int]:
         states = [worker.heartbeat.read() for worker in self._workers]
         return self._retired[0] + sum(s[1] for s in states), self._retired[1] + sum(s[2] for s in states)
+
+
+def patience(job: Job) -> float:
+    """Seconds that a worker of this job may stand at one record."""
+    return min(STALL_SECONDS, job.recipe.collect.record_seconds) if job.stage == "collect" else STALL_SECONDS
 
 
 def after_death(task: Task, place: int, hung: bool, job: Job, status: int) -> Task:

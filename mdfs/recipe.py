@@ -67,11 +67,14 @@ class Collect:
     Attributes:
         max_record_bytes: a longer record is quarantined (16 MiB: Common Crawl itself cuts payloads at 1 MiB).
         max_text_chars: a longer text is quarantined.
+        record_seconds: a record that is worked on for longer is quarantined (the slowest honest page seen took under
+            1 s). Waiting for the storage does not count.
         part_documents, part_bytes: a part file is closed when it holds this many documents or bytes of text.
     """
 
     max_record_bytes: int = 16 << 20
     max_text_chars: int = 8_000_000
+    record_seconds: float = 10.0
     part_documents: int = 20_000
     part_bytes: int = 128 << 20
 

@@ -1,6 +1,7 @@
 """The pool: a worker may die or hang, and the run goes on without the record that did it."""
 
 import time
+from dataclasses import replace
 
 import pytest
 import unit_workers
@@ -8,7 +9,7 @@ import unit_workers
 from mdfs import pool
 from mdfs.errors import RunError, UsageError
 from mdfs.pool import Pool
-from mdfs.recipe import load
+from mdfs.recipe import Collect, load
 from mdfs.stage import Job, Unit
 from mdfs.storage import Store
 
@@ -63,6 +64,23 @@ def test_a_record_that_never_ends_is_left_out(two, job, monkeypatch):
     assert row.quarantined == 1
     assert job.store.read_bytes("work/u0.txt") == b"0,1,3,4"
     assert time.monotonic() - start < 60
+
+
+def test_the_recipe_says_how_long_a_record_of_an_archive_may_take(two, tmp_path):
+    collect = replace(load("plain"), collect=Collect(record_seconds=0.5))
+    (row,) = two.map(unit_workers.hang_at_two, Job("collect", Store(str(tmp_path)), collect), units(1))
+    assert row.quarantined == 1
+    assert pool.patience(Job("rules", Store(str(tmp_path)), collect)) == pool.STALL_SECONDS
+
+
+def test_to_wait_for_a_storage_is_not_to_stand_still():
+    heart = pool.Heartbeat()
+    heart.at(7)
+    before = heart.state()
+    with heart.waiting():
+        assert heart.read()[0] == -1
+    assert heart.read()[0] == 7
+    assert heart.state() != before
 
 
 def test_death_outside_any_record_ends_the_run_with_one_line(two, job):

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import pyarrow as pa
 
 from mdfs.collect.documents import BrokenFileError
+from mdfs.pool import heartbeat
 
 #: First bytes → compression.
 _MAGIC = (
@@ -55,7 +56,8 @@ class Source(io.RawIOBase):
     def read(self, size: int | None = -1, /) -> bytes:
         """The next `size` bytes, less only at the end of the file."""
         try:
-            return bytes(self._file.read(None if size is None or size < 0 else size))
+            with heartbeat.waiting():
+                return bytes(self._file.read(None if size is None or size < 0 else size))
         except OSError as error:
             self.error = error
             raise

@@ -71,6 +71,65 @@ def test_a_field_map_goes_before_the_usual_names() -> None:
     assert "no 'body' among text" in missing.detail
 
 
+BAIKE = {"text": "content", "title": "lemma.name", "source_key": "lemma.id", "kind": "tags"}
+
+
+def test_an_encyclopedia_of_one_object_a_line_by_a_field_map() -> None:
+    row = {"lemma": {"id": 12, "name": "青禾桥"}, "content": ["始建于清朝。", "长三十米。"], "tags": ["桥梁"]}
+    (found,) = documents(lines(row), "baike.jsonl", fields=BAIKE)
+    assert found == Document("1", "始建于清朝。\n长三十米。", "青禾桥", "", "12", None, {"kind": "桥梁"})
+
+
+def test_markup_in_a_field_is_read_as_a_page() -> None:
+    row = {"html": page(ARTICLE, head='<meta name="author" content="张三">').decode(), "id": 7}
+    (found,) = documents(lines(row), "a.jsonl", fields={"html": "html"})
+    assert (found.text.split("\n"), found.title, found.source_key) == (ARTICLE, "青禾桥", "7")
+    assert found.meta["author"] == "张三"
+    row = {"summary": "<p>短。</p><ul><li>一</li><li>二</li></ul>", "name": "桥", "text": "x"}
+    (found,) = documents(lines(row), "a.jsonl", fields={"fragment": "summary", "title": "name"})
+    assert (found.text, found.title) == ("短。\n一\n二", "桥")
+    assert reasons(outcomes(lines({"h": ""}, {"h": "<div>" * 9999}), "a.jsonl", fields={"html": "h"})) == [
+        "no_text",
+        "too_deep",
+    ]
+
+
+ROWS = [{"text": f'{i}“]}}[{{\\" {ARTICLE[0]}', "id": i, "more": [{"a": [1, "]"]}]} for i in range(40)]
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+def test_a_json_array_is_read_object_by_object(indent: int | None, pack: object) -> None:
+    raw = json.dumps(ROWS, ensure_ascii=False, indent=indent).encode()
+    found = documents(pack(raw), "a.json")  # type: ignore[operator]
+    assert [(d.place, d.text) for d in found] == [(str(i + 1), row["text"]) for i, row in enumerate(ROWS)]
+    assert not outcomes(b"[]", "a.json")
+
+
+def test_a_json_array_that_breaks_off_or_has_odd_records() -> None:
+    raw = json.dumps(ROWS).encode()
+    found = outcomes(raw[: len(raw) // 2], "a.json")
+    assert reasons(found) == ["truncated"]
+    assert len(found) > 15
+    assert reasons(outcomes(b'[{"text": }, [1], {"text": "x"}, 5]', "a.json")) == ["broken_json", "broken_json"]
+    long = outcomes(
+        json.dumps([{"text": "x" * 5_000}, ROWS[0]]).encode(), "a.json", limits=Collect(max_record_bytes=1_000)
+    )
+    assert reasons(long) == ["too_long"]
+
+
+@settings(deadline=None)
+@given(st.integers(1, 80), st.lists(st.dictionaries(st.text('"\\\\[]{}a'), st.text('"\\\\[]{}桥'))))
+def test_any_array_in_any_pieces(size: int, rows: list[dict[str, str]]) -> None:
+    from mdfs.collect.readers import Context
+    from mdfs.collect.readers.jsonarray import _Cutter
+
+    raw = json.dumps(rows, ensure_ascii=False).encode()
+    cutter = _Cutter(Context(fields={"text": "t"}))
+    found = [o for i in range(0, len(raw), size) for o in cutter.take(raw[i : i + size])]
+    assert (len(found), cutter.depth) == (len(rows), 0)
+
+
 def test_a_huge_line_is_quarantined_in_bounded_memory() -> None:
     raw = gzip.compress(lines(ROW) + b'{"text": "' + b"x" * (96 << 20) + b'"}\n' + lines(ROW))
     tracemalloc.start()

@@ -1,4 +1,8 @@
-"""Rows of tables and JSON objects become documents: which column is what."""
+"""Rows of tables and JSON objects become documents: which column is what.
+
+The recipe's field map says so: document column, or a name for `meta`, → the row's own column. `html` in place of `text`
+names a column with a page's source, whose main text is taken; `fragment` one with a part of a page, all of which is.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
-from mdfs.collect.documents import Document, Outcome, Quarantined, moment
+from mdfs.collect import html
+from mdfs.collect.documents import Document, Dropped, Outcome, Quarantined, moment
 
 #: Where the recipe says nothing: document column → names that are usual, in this order.
 USUAL = {
@@ -19,6 +24,8 @@ USUAL = {
     "author": ("author", "writer", "作者"),
     "lang": ("lang", "language"),
 }
+#: Names in a field map for columns with markup.
+_MARKUP = ("html", "fragment")
 _COLUMNS = ("text", "title", "url", "source_key", "fetched_at")
 
 
@@ -34,21 +41,36 @@ def columns(names: list[str], fields: Mapping[str, str]) -> dict[str, str]:
 def document(place: str, row: Mapping[str, Any], fields: Mapping[str, str]) -> Outcome:
     """The document in a row; a row without a text column is quarantined with the names that it has."""
     found = columns(list(row), fields)
+    for kind in _MARKUP:
+        if kind in found:
+            return _from_markup(place, row, found, kind)
     if "text" not in found:
         wanted = fields.get("text", "text")
         return Quarantined(
             place, "no_text_field", f"no {wanted!r} among {', '.join(map(str, row))}; set `fields` of the source"
         )
-    said = {ours: _value(row, theirs) for ours, theirs in found.items()}
-    return Document(
-        place,
-        said["text"],
-        said.get("title", ""),
-        said.get("url", ""),
-        said.get("source_key", ""),
-        moment(said.get("fetched_at", "")),
-        {name: value[:200] for name, value in said.items() if name not in _COLUMNS and value},
-    )
+    return _document(place, {ours: _value(row, theirs) for ours, theirs in found.items()})
+
+
+def _document(place: str, said: Mapping[str, str]) -> Document:
+    meta = {name: value[:200] for name, value in said.items() if name not in _COLUMNS and value}
+    columns = (said.get(name, "") for name in _COLUMNS[:4])
+    return Document(place, *columns, moment(said.get("fetched_at", "")), meta)
+
+
+def _from_markup(place: str, row: Mapping[str, Any], found: Mapping[str, str], kind: str) -> Outcome:
+    """The document in a row that holds markup. What the row says of it goes before what the page says."""
+    said = {ours: _value(row, theirs) for ours, theirs in found.items() if ours not in ("text", *_MARKUP)}
+    url, key = said.get("url", ""), said.get("source_key", "")
+    source = _value(row, found[kind])
+    if not source.strip():
+        return Dropped(place, "no_text", f"{found[kind]} is empty", url, key)
+    try:
+        page = html.extract(b"\xef\xbb\xbf" + source.encode("utf-8", "replace"), url=url, main_content=kind == "html")
+    except html.TooDeepError as error:
+        return Quarantined(place, "too_deep", str(error), url, key)
+    stated = page.meta | {"title": page.title, "text": page.text}
+    return _document(place, stated | {ours: value for ours, value in said.items() if value})
 
 
 def _value(row: Mapping[str, Any], path: str) -> str:

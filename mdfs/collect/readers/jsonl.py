@@ -1,4 +1,7 @@
-"""JSON Lines: an object a line. A record's place is its line number, from 1."""
+"""JSON Lines: an object a line, and JSON files that are one array of objects.
+
+A record's place is its line number, from 1; in an array its number there.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,10 @@ import functools
 import json
 from collections.abc import Iterator
 
-from mdfs.collect import encoding
 from mdfs.collect.documents import BrokenFileError, Outcome, Pending, Quarantined, Skipped
-from mdfs.collect.readers import fields
+from mdfs.collect.readers import jsonarray
 from mdfs.collect.readers.base import Context, Reader
-from mdfs.collect.streams import Source, decompressed, records
+from mdfs.collect.streams import Source, decompressed, look, records
 
 _ENDINGS = (".jsonl", ".json", ".ndjson")
 
@@ -32,6 +34,10 @@ def _sniff(head: bytes, path: str) -> bool:
 def _read(source: Source, context: Context) -> Iterator[Pending | Outcome]:
     limit = context.limits.max_record_bytes
     number = 0
+    head = look(source)
+    if head.inside.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"[" and _is_array(head.inside):
+        yield from jsonarray.read(source, context)
+        return
     try:
         for size, line in records(decompressed(source, context.compression), b"\n", limit):
             number += 1
@@ -41,19 +47,15 @@ def _read(source: Source, context: Context) -> Iterator[Pending | Outcome]:
             elif not line.strip():
                 yield Skipped("blank_line")
             else:
-                yield Pending(place, size, functools.partial(_document, place, line, context))
+                yield Pending(place, size, functools.partial(jsonarray.document, place, line, context))
     except BrokenFileError as error:
         raise BrokenFileError(error.reason, error.detail, str(number + 1)) from None
 
 
-def _document(place: str, line: bytes, context: Context) -> Outcome:
-    try:
-        row = json.loads(encoding.decode(line)[0])
-    except (ValueError, RecursionError) as error:
-        return Quarantined(place, "broken_json", str(error))
-    if not isinstance(row, dict):
-        return Quarantined(place, "broken_json", f"a line must hold an object, not {type(row).__name__}")
-    return fields.document(place, row, context.fields)
+def _is_array(head: bytes) -> bool:
+    """Whether the file is one array, and not lines that are arrays each, which are quarantined one by one."""
+    begin = head.removeprefix(b"\xef\xbb\xbf").lstrip()[1:].lstrip()
+    return begin[:1] in (b"{", b"]")
 
 
 READER = Reader(
@@ -61,7 +63,7 @@ READER = Reader(
     endings=_ENDINGS,
     sniff=_sniff,
     read=_read,
-    reads="JSON Lines, an object a line; plain, .gz, .zst, .bz2, .xz, .lz4",
+    reads="JSON Lines, an object a line, or a JSON array of objects; plain, .gz, .zst, .bz2, .xz, .lz4",
     example="articles.jsonl.gz",
     fills=(
         "title",

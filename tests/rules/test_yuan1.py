@@ -58,6 +58,7 @@ JUNK = {
     "ad_phrases_per_kchar.max": PROSE + "厂家直销，全国包邮，欢迎来电咨询。",
     "gambling_words_per_kchar.max": PROSE + "六合彩，百家乐，时时彩。",
     "adult_words_per_kchar.max": PROSE + "成人网站，激情视频，同城约会。",
+    "severe_words.max": "。".join([PROSE, "六合彩", PROSE[::-1], "成人网站", "出售枪支", "百家乐"]),
     "medical_ads_per_kchar.max": PROSE + "祖传秘方，药到病除，无副作用。",
 }
 

@@ -27,6 +27,7 @@ from mdfs.collect.documents import (
     quarantine_batch,
     utf8,
 )
+from mdfs.collect.readers import mediawiki
 from mdfs.errors import RunError, UsageError
 from mdfs.ledger import File, Row
 from mdfs.parts import GROUP_ROWS, PartWriter
@@ -58,23 +59,31 @@ def units(run: Run) -> list[Unit]:
     seen: dict[str, InputFile] = {}
     found = []
     for file in run.inputs:
-        unit = _unit(run, file)
-        if other := seen.get(unit.id):
+        first, *others = _units(run, file)
+        if other := seen.get(first.id):
             raise UsageError(
                 f"inputs {other.uri} and {file.uri} are both {file.path!r} of source {file.source!r}: their documents "
                 "would get the same ids; rename one of the two, or tell them apart with `[[source]] name`"
             )
-        seen[unit.id] = file
-        found.append(unit)
+        seen[first.id] = file
+        found += [first, *others]
     return found
 
 
-def _unit(run: Run, file: InputFile) -> Unit:
+def _units(run: Run, file: InputFile) -> list[Unit]:
+    """The unit of a file; several, of a range of bytes each, where its reader can begin in the middle."""
     said = run.recipe.source_of(f"{file.input}/{file.path}")
     if said.reader:
         readers.named(said.reader)
     data = dataclasses.asdict(file) | {"reader": said.reader, "fields": said.fields}
-    return Unit(unit_id(file.source, file.path), data, cost=file.size)
+    if not (mediawiki.is_multistream(file.path) and file.size > mediawiki.RANGE_BYTES and not said.reader):
+        return [Unit(unit_id(file.source, file.path), data, cost=file.size)]
+    found = []
+    for begin in range(0, file.size, mediawiki.RANGE_BYTES):
+        end = min(begin + mediawiki.RANGE_BYTES, file.size)
+        piece = data | {"begin": begin, "end": end, "size": end - begin}
+        found.append(Unit(unit_id(file.source, f"{file.path}\0{begin}"), piece, cost=end - begin))
+    return found
 
 
 def unit_id(source: str, path: str) -> str:
@@ -159,8 +168,10 @@ def outcomes(source: streams.Source, unit: Unit, limits: Collect) -> Iterator[Ou
         reason = "broken_compression" if head.problem else "no_reader"
         yield Quarantined("0", reason, head.problem or ("no known kind of file" if head.inside.strip() else "empty"))
         return
-    context = readers.Context(data["path"], head.compression, data.get("fields", {}), limits)
-    skip, at = frozenset(unit.skip), 0
+    context = readers.Context(
+        data["path"], head.compression, data.get("fields", {}), limits, data.get("begin", 0), data.get("end", 0)
+    )
+    skip, at = frozenset(unit.skip), context.begin
     items = _guarded(reader.read(source, context), source)
     for ordinal, item in enumerate(_announced(items)):
         yield _looked_into(item, killed=ordinal in skip)

@@ -173,3 +173,61 @@ def test_any_bytes_in_an_export(noise: bytes, at: int) -> None:
 def test_only_exports_are_taken() -> None:
     assert reasons(outcomes(b"<?xml version='1.0'?><rss><channel/></rss>", "feed.xml")) == ["no_reader"]
     assert len(documents(b"<!-- x -->\n" + xml(wiki("甲", "文。")), "noname")) == 1
+
+
+def _page(number: int) -> str:
+    return (
+        f"<page><title>条目{number}</title><ns>0</ns><id>{number}</id><revision><id>9</id><text>'''条目{number}'''是一个例子，"
+        f"在第{number}处。</text></revision></page>"
+    )
+
+
+def multistream(pages: int = 50, each: int = 5) -> bytes:
+    head = "<mediawiki><siteinfo><base>https://zh.wiki.example/wiki/首页</base></siteinfo>"
+    streams = ["".join(map(_page, range(i, i + each))) for i in range(0, pages, each)]
+    return b"".join(bz2.compress(part.encode()) for part in (head, *streams, "</mediawiki>"))
+
+
+@pytest.mark.parametrize("size", [1, 100, 777, 4_000])
+def test_ranges_of_a_multistream_dump_give_every_page_once(size: int) -> None:
+    raw = multistream()
+    name = "zhwiki-pages-articles-multistream.xml.bz2"
+    ranges = [(begin, min(begin + size, len(raw))) for begin in range(0, len(raw), size)]
+    if size == 1:
+        ranges = ranges[:700]
+    found = [d for begin, end in ranges for d in documents(raw, name, begin=begin, end=end)]
+    keys = [str(i) for i in range(50)]
+    assert [d.source_key for d in found] == keys[: len(found)]
+    assert len(found) == 50 or size == 1
+    assert len({d.place for d in found}) == len(found)
+    assert found[0].url == "https://zh.wiki.example/wiki/条目0"
+    assert [d.text for d in found] == [d.text for d in documents(raw, name)][: len(found)]
+
+
+def test_a_broken_stream_costs_itself() -> None:
+    raw = bytearray(multistream())
+    borders = [at for at in range(len(raw)) if raw[at : at + 3] == b"BZh"]
+    raw[borders[3] + 40] ^= 0xFF
+    found = outcomes(bytes(raw), "a-multistream.xml.bz2", begin=0, end=len(raw))
+    assert reasons(found) == ["broken_stream"]
+    assert len([o for o in found if isinstance(o, Document)]) == 45
+    cut = outcomes(bytes(multistream()[:-30]), "a-multistream.xml.bz2", begin=0, end=10_000_000)
+    assert reasons(cut) == ["truncated"]
+
+
+def test_a_large_dump_is_many_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from mdfs.collect import stage
+    from mdfs.collect.readers import mediawiki
+    from mdfs.recipe import Recipe
+    from mdfs.storage import InputFile
+
+    monkeypatch.setattr(mediawiki, "RANGE_BYTES", 100)
+    files = [InputFile("/in/w-multistream.xml.bz2", "s", "w-multistream.xml.bz2", 250, 0, "in"),
+             InputFile("/in/w.xml.bz2", "s", "w.xml.bz2", 250, 0, "in")]  # fmt: skip
+    units = stage.units(SimpleNamespace(recipe=Recipe("r"), inputs=files))  # type: ignore[arg-type]
+    assert [(u.data.get("begin"), u.data.get("end"), u.cost) for u in units] == [
+        (0, 100, 100), (100, 200, 100), (200, 250, 50), (None, None, 250),
+    ]  # fmt: skip
+    assert len({u.id for u in units}) == 4

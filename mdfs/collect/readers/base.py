@@ -22,12 +22,15 @@ class Context:
         path: relative to the input. `compression`: as `streams.look` found it.
         fields: the recipe's field map: document column, or a name for `meta`, → the file's own column.
         limits: the recipe's `[collect]`.
+        begin, end: the range of bytes in which records begin that are to be read; 0 and 0 for all of the file.
     """
 
     path: str = ""
     compression: str = ""
     fields: dict[str, str] = field(default_factory=dict)
     limits: Collect = field(default_factory=Collect)
+    begin: int = 0
+    end: int = 0
 
 
 #: Cuts a file into records. What is known without a look into a record (one that is too long) is an outcome at once.

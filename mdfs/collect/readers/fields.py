@@ -54,8 +54,15 @@ def document(place: str, row: Mapping[str, Any], fields: Mapping[str, str]) -> O
 
 def _document(place: str, said: Mapping[str, str]) -> Document:
     meta = {name: value[:200] for name, value in said.items() if name not in _COLUMNS and value}
-    columns = (said.get(name, "") for name in _COLUMNS[:4])
-    return Document(place, *columns, moment(said.get("fetched_at", "")), meta)
+    return Document(
+        place,
+        said.get("text", ""),
+        said.get("title", ""),
+        said.get("url", ""),
+        said.get("source_key", ""),
+        moment(said.get("fetched_at", "")),
+        meta,
+    )
 
 
 def _from_markup(place: str, row: Mapping[str, Any], found: Mapping[str, str], kind: str) -> Outcome:

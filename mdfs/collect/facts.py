@@ -48,6 +48,42 @@ _NEXT = re.compile(
 )
 #: A heading's place in the title of its page: before the name of the site, rarely behind it.
 _TITLE_END = re.compile(r"^\s*(?:[-_|｜—–·•»:：~～>]|<|\(|（|【|\Z)")
+#: Characters of a heading's source at most.
+_MAX_HEADING = 5_000
+_TAG = re.compile(r"<[mM][eE][tT][aA]\b([^>]{1,2000})>")
+_ATTRIBUTE = re.compile(r"""([a-zA-Z][\w:.-]*)\s*=\s*(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
+_LANG = re.compile(r"""<html\b[^>]{0,500}?\blang\s*=\s*["']?([A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8})*)""", re.IGNORECASE)
+_LINKED_DATA = re.compile(r"<script\b[^>]{0,200}?application/ld\+json[^>]{0,200}>")
+#: Characters in an element at most.
+_MAX_INSIDE = 200_000
+#: Objects of JSON-LD looked at; a page has a handful.
+_MAX_OBJECTS = 200
+_ARTICLES = (
+    *("Article", "NewsArticle", "BlogPosting", "Report", "WebPage", "QAPage", "DiscussionForumPosting", "TechArticle"),
+    *("Question", "Book", "ScholarlyArticle"),
+)
+#: Names in <meta name=…> or <meta property=…> → our key; the first that a page has counts.
+_FACTS = {
+    "article:published_time": "published", "og:release_date": "published", "pubdate": "published",
+    "publishdate": "published", "datepublished": "published", "publish_date": "published",
+    "date": "published", "dc.date": "published", "weibo: article:create_at": "published",
+    "author": "author", "article:author": "author", "og:article:author": "author", "dc.creator": "author",
+    "og:site_name": "site_name", "application-name": "site_name", "og:type": "type", "og:title": "title",
+}  # fmt: skip
+_DATE = (
+    r"(?:19|20)\d\d\s?[-/.年]\s?[01]?\d\s?[-/.月]\s?[0-3]?\d(?:\s?日)?"
+    r"(?:[\sT\u3000]{0,3}[0-2]?\d[:：时][0-5]\d(?:[:：分][0-5]\d)?)?"
+)
+_PUBLISHED = re.compile(rf"(?:发[表布](?:时间|日期|于)?|發[表佈](?:時間|日期|於)?|时间|時間|日期)\s*[：:]?\s*({_DATE})")
+_ANY_DATE = re.compile(_DATE)
+_ORIGIN = re.compile(r"(?:稿件|文章|信息)?(?:来源|來源|出处|摘自)\s*[：:]\s*([^\s|｜　]{2,30})")
+_AUTHOR = re.compile(r"(?:作\s?者|文字?|撰文|记者|記者)\s*[：:]\s*([^\s|｜　]{2,20})")
+#: A byline's next word, where nothing but a blank-less writer put it behind the name.
+_NEXT = re.compile(
+    r"(?:来源|來源|作者|编辑|責任|责任|发[表布]|發[表佈]|时间|時間|日期|浏览|点击|阅读|字[体号]|(?:19|20)\d\d[-年/]).*"
+)
+#: A heading's place in the title of its page: before the name of the site, rarely behind it.
+_TITLE_END = re.compile(r"^\s*(?:[-_|｜—–·•»:：~～>]|<|\(|（|【|\Z)")
 _H1 = re.compile(r"<[hH]1\b[^<>]{0,500}>")
 _TAG = re.compile(r"<[^>]*>")
 
@@ -88,11 +124,23 @@ def title(page_title: str, source: str, said: str) -> str:
         page_title: of the `<title>` element. source: the page. said: the title in its metadata, "" for none.
     """
     whole = _line(page_title)
-    headings = (_line(html.unescape(_TAG.sub("", h1))) for h1 in _insides(source, _H1, ("</h1", "</H1"), 3))
-    for candidate in (said, *headings):
+    for candidate in itertools.chain((said,), _headings(source)):
         if len(candidate) >= 2 and whole.startswith(candidate) and _TITLE_END.match(whole[len(candidate) :]):
             return candidate
     return whole or said
+
+
+def _headings(source: str) -> Iterator[str]:
+    """The first headings of the first rank."""
+    for name in ("h1", "H1"):
+        at = source.find(f"<{name}")
+        for _ in range(3):
+            if at < 0:
+                break
+            end = source.find(f"</{name}", at, at + _MAX_HEADING)
+            if end >= 0:
+                yield _line(html.unescape(_TAG.sub("", source[source.find(">", at) + 1 : end])))
+            at = source.find(f"<{name}", at + 1)
 
 
 def _insides(source: str, opening: re.Pattern[str], ends: tuple[str, ...], most: int) -> Iterator[str]:

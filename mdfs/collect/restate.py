@@ -39,9 +39,9 @@ _SPAN = re.compile(r"<(/?)span\b", re.IGNORECASE)
 
 def restated(source: str) -> str:
     """The page with its formulas and tables of data in words. Anything else is as it was."""
-    if "<math" in source or "math/tex" in source:
+    if "math" in source and ("<math" in source or "math/tex" in source):  # one search for nearly all pages
         source = _formulas(source)
-    return _tables(source) if "</t" in source or "</T" in source else source
+    return _tables(source) if "<table" in source or "<TABLE" in source else source
 
 
 def _formulas(source: str) -> str:

@@ -25,5 +25,5 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a helper with each kernel of its file that calls it."""
-    compiled: Callable[..., Any] = numba.njit(nogil=True)(function)
+    compiled: Callable[..., Any] = numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     return compiled

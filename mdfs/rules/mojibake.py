@@ -12,6 +12,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
+from mdfs.rules.characters import BLANKS, LINE_BREAKS
 from mdfs.rules.phrases import mix, place
 
 #: The 500 commonest Chinese characters or so, from general knowledge of frequency lists, and the commonest marks.
@@ -44,7 +45,7 @@ def pairs() -> frozenset[str]:
             readings.add(character.encode("gbk").decode(single_byte, errors="ignore"))
     readings |= _gbk_readings()
     found = (text[k : k + 2] for text in readings for k in range(len(text) - 1))
-    return frozenset(pair for pair in found if not pair.isascii() and not _is_plain(pair))
+    return frozenset(pair for pair in found if not (pair.isascii() or _is_plain(pair) or _has_white_space(pair)))
 
 
 def _gbk_readings() -> set[str]:
@@ -53,6 +54,11 @@ def _gbk_readings() -> set[str]:
     pairs = itertools.product(COMMON, leads)
     readings = {(first.encode() + lead).decode("gbk", errors="ignore") for first, lead in pairs}
     return readings | {("\ufffd" * 4).encode().decode("gbk")}
+
+
+def _has_white_space(pair: str) -> bool:
+    """Pairs that the kernel never sees, and text has too: a no-break space beside a fraction."""
+    return any(c in LINE_BREAKS + BLANKS for c in pair)
 
 
 def _is_plain(pair: str) -> bool:

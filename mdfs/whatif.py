@@ -313,12 +313,20 @@ def _notes(facts: Facts, new: Recipe) -> list[str]:
         )
     if facts.totals["rules"].docs_in < facts.totals["collect"].docs_out:
         notes.append("not all part files have been measured yet; the figures are about those that have")
-    about = facts.store.read_json(pipeline.ABOUT).get("stages", {})
-    if "rules" in about and about["rules"] != old.stage_digest("rules"):
-        notes.append("the rules were done by another recipe or other word lists than the folder's recipe has now")
+    if not _still_said(facts):
+        notes.append("the rules were done by another recipe, or its word lists or models are not as they were")
     if not _limits(old.rules, new.rules):
         notes.append("the limits of the rules are the same, so nothing changes side")
     return [*notes, "rules alone: copies and the classifier's verdicts behind them would change too"]
+
+
+def _still_said(facts: Facts) -> bool:
+    """Whether the folder's recipe still says to the rules what it said when they were done."""
+    done = facts.store.read_json(pipeline.ABOUT).get("stages", {}).get("rules")
+    try:
+        return done is None or bool(done == facts.recipe.stage_digest("rules"))
+    except UsageError:  # a list or model that was there then is missing now; deciding needs neither
+        return False
 
 
 def render(found: dict[str, Any]) -> str:

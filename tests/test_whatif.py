@@ -152,6 +152,20 @@ def test_other_edits_are_named(store: Store) -> None:
     assert "copies and the classifier's verdicts" in notes
 
 
+def test_a_list_that_is_gone(tmp_path: Path) -> None:
+    """Deciding needs no word list; that one has changed or is missing is said."""
+    words = tmp_path / "words.txt"
+    words.write_text("清晨\n", "utf-8")
+    data = {"name": "small", "rules": {"chars": {"min": 150}}, "lists": {"custom_1": {"words": [str(words)]}}}
+    store = run_of(tmp_path / "out", recipe.from_dict(data), {"web": [PROSE, "短"]})
+    note = "its word lists or models are not as they were"
+    assert note not in " ".join(whatif.compare(store)["notes"])
+    words.write_text("黄昏\n", "utf-8")
+    assert note in " ".join(whatif.compare(store)["notes"])
+    words.unlink()
+    assert note in " ".join(whatif.compare(store, settings=["rules.chars.min=1"])["notes"])
+
+
 def test_rendered(store: Store) -> None:
     """For a terminal: limits, funnel, sources, samples."""
     shown = whatif.render(whatif.compare(store, settings=["rules.chars.min=40"]))

@@ -149,6 +149,12 @@ def test_statistics_and_columns_leave_most_of_the_index_unread(crawl: tuple[Path
     assert read("none", languages=("deu",)) < everything / 4 + footer, "no URL is read where no language fits"
 
 
+def garbled(out: Path) -> int:
+    """Pages of the sample that were decoded wrongly before they were saved."""
+    tables = [pq.read_table(path) for path in (out / "quarantine").glob("*.parquet")]
+    return sum(table["reason"].to_pylist().count("garbled") for table in tables)
+
+
 def test_documents_are_those_of_the_whole_file(crawl: tuple[Path, list[Row]], tmp_path: Path) -> None:
     root, rows = crawl
     made = recipe(root, languages=("zho",))
@@ -161,7 +167,7 @@ def test_documents_are_those_of_the_whole_file(crawl: tuple[Path, list[Row]], tm
     stage.run(run)
     some = crawlkit.documents(tmp_path / "some")
     wanted = places([row for row in rows if "zho" in (row["content_languages"] or "")])  # type: ignore[operator]
-    assert len(some) == len(wanted)
+    assert len(some) + garbled(tmp_path / "some") == len(wanted)
     assert some == {key: everything[key] for key in some}
     assert len(everything) > len(some)
 
@@ -304,7 +310,7 @@ def test_a_record_that_kills_workers_is_left_out(crawl: tuple[Path, list[Row]], 
     plan = crawlplan.prepare(run)
     (unit,) = crawlplan.units(run, plan)
     row = stage.work(Job("collect", run.store, run.recipe), replace(unit, skip=(1, 5)))
-    assert row.quarantine_reasons == {"killed_worker": 2}
+    assert row.quarantine_reasons["killed_worker"] == 2
 
 
 def test_wrong_crawls_and_indexes_are_told(crawl: tuple[Path, list[Row]], tmp_path: Path) -> None:
@@ -408,7 +414,8 @@ def test_records_of_many_files_are_asked_for_at_once(
     web.faults = {path: [wait] for path in WARCS}
     row = stage.work(Job("collect", run.store, recipe(web.uri, merge_gap=1 << 30)), unit)
     assert row.facts == {"requests": 2}
-    assert row.docs_out == row.docs_in > 100
+    assert row.docs_in > 100
+    assert set(row.quarantine_reasons) <= {"garbled"}
 
 
 def test_a_killed_run_goes_on(crawl: tuple[Path, list[Row]], web: crawlkit.Server, tmp_path: Path) -> None:

@@ -233,6 +233,49 @@ class Dedup:
 
 
 @dataclass(frozen=True)
+class Benchmark:
+    """A test set that must not be in the corpus.
+
+    Attributes:
+        name: a known layout (`mdfs.dedup.benchmarks.LAYOUTS`: tnews, ceval, piqa …) or a name of your own.
+        path: a file, a folder or a glob: JSON lines or CSV with a header, also compressed.
+        fields: the fields whose texts are looked for, `a.b` being b in a; empty: those of the known layout.
+    """
+
+    name: str
+    path: str
+    fields: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decontaminate:
+    """Test sets are cut out of the documents, as for GPT-3 (Brown et al. 2020, arXiv:2005.14165, appendix C).
+
+    A text that shares an n-gram with a test set loses it and what stands around it, so that it falls into pieces. The
+    pieces stay one document, since a document is never counted twice; a blank line marks each cut.
+
+    Attributes:
+        benchmarks: the test sets, 64 at most.
+        words: n for scripts that put blanks between words; the paper has 13.
+        chars: n for Chinese and others that do not, where each character counts. 18 is the shortest that quoted verse
+            and sayings do not reach; `mdfs.dedup.grams` has what we measured for 10 to 26.
+        around: characters removed on either side of an n-gram; the paper has 200.
+        min_chars: shorter pieces go; 200 in the paper. A document with no other piece is dropped.
+        max_splits: a document that falls into more pieces is dropped; 10 in the paper.
+        max_documents: n-grams in more documents (copies not counted) are left alone, as sayings, laws and the like;
+            10 in the paper, 0 leaves none alone.
+    """
+
+    benchmarks: tuple[Benchmark, ...] = ()
+    words: int = 13
+    chars: int = 18
+    around: int = 200
+    min_chars: int = 200
+    max_splits: int = 10
+    max_documents: int = 10
+
+
+@dataclass(frozen=True)
 class Classify:
     """The fine filter.
 
@@ -277,6 +320,7 @@ class Recipe:
     language: Language = field(default_factory=Language)
     rules: dict[str, Limit] = field(default_factory=dict)
     dedup: Dedup = field(default_factory=Dedup)
+    decontaminate: Decontaminate = field(default_factory=Decontaminate)
     classify: Classify = field(default_factory=Classify)
     tokenize: Tokenize = field(default_factory=Tokenize)
     folder: str = ""
@@ -301,6 +345,10 @@ class Recipe:
             said["lists"] = dict(zip(self.lists, map(_plain, lists), strict=True))
         elif stage == "dedup":
             said["priority"] = [[s.match, s.priority] for s in self.source]
+            if self.decontaminate.benchmarks:
+                from mdfs.dedup import benchmarks
+
+                said["decontaminate"] = _plain(self.decontaminate) | {"benchmarks": benchmarks.digests(self)}
         elif stage == "classify" and self.classify.model:
             from mdfs import classify
 
@@ -318,6 +366,10 @@ class Recipe:
             return name_or_path
         return str(Path(self.folder) / Path(name_or_path).expanduser())
 
+    def benchmark_path(self, benchmark: Benchmark) -> str:
+        """Where a test set lies; none is shipped, so a bare file name is a path too."""
+        return self.path(benchmark.path if "/" in benchmark.path else f"./{benchmark.path}")
+
     def source_of(self, place: str) -> Source:
         """The first `[[source]]` that fits `<input's base name>/<path inside it>`, else one that says nothing."""
         from mdfs.storage import glob_match
@@ -332,6 +384,8 @@ class Recipe:
         data["tokenize"]["tokenizer"] = self.path(self.tokenize.tokenizer)
         data["language"]["model"] = self.path(self.language.model)
         data["urls"]["listed"] = [self.path(entry) for entry in self.urls.listed]
+        for entry, benchmark in zip(data["decontaminate"]["benchmarks"], self.decontaminate.benchmarks, strict=True):
+            entry["path"] = self.benchmark_path(benchmark)
         for name, said in self.lists.items():
             data["lists"][name]["words"] = [self.path(entry) for entry in said.words]
         return data
@@ -352,6 +406,7 @@ class Recipe:
             "language",
             "rules",
             "dedup",
+            "decontaminate",
             "classify",
             "tokenize",
         ):
@@ -517,6 +572,7 @@ def _check_values(recipe: Recipe, where: str) -> None:
         "tokenize.shard_tokens": recipe.tokenize.shard_tokens,
     }
     _check_crawl(recipe.commoncrawl, where)
+    _check_decontaminate(recipe.decontaminate, where)
     if recipe.dedup.minhash is not None:
         minhash = recipe.dedup.minhash
         positive |= {"dedup.minhash.ngram": minhash.ngram, "dedup.minhash.num_perm": minhash.num_perm}
@@ -531,6 +587,19 @@ def _check_values(recipe: Recipe, where: str) -> None:
     for key, number in positive.items():
         if number < 1:
             raise UsageError(f"{where}: {key} must be at least 1, not {number}")
+
+
+def _check_decontaminate(said: Decontaminate, where: str) -> None:
+    for key in ("words", "chars", "max_splits", "min_chars"):
+        if getattr(said, key) < 1:
+            raise UsageError(f"{where}: decontaminate.{key} must be at least 1, not {getattr(said, key)}")
+    for key in ("around", "max_documents"):
+        if getattr(said, key) < 0:
+            raise UsageError(f"{where}: decontaminate.{key} must not be negative")
+    if said.benchmarks:
+        from mdfs.dedup import benchmarks
+
+        benchmarks.check(said.benchmarks, where)
 
 
 def _check_crawl(crawl: CommonCrawl, where: str) -> None:

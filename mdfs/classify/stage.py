@@ -1,4 +1,4 @@
-"""Fine filtering: leave out the copies that dedup found, score what is left, keep the labels that the recipe keeps."""
+"""Fine filtering: leave out dedup's copies, apply its cuts, score what is left, keep the labels the recipe keeps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mdfs import classify, parts
+from mdfs import classify, cuts, parts
 from mdfs.errors import UsageError
 from mdfs.ledger import Row
 from mdfs.parts import PartWriter
@@ -27,6 +27,7 @@ LABELS = tuple(field.name for field in SCORES.type)
 def run(run: Run) -> None:
     """One unit for each part file that the rules kept."""
     copies = {PurePosixPath(file.path).name: file for file in run.files("dedup", "duplicates")}
+    cut = {PurePosixPath(file.path).name: file for file in run.files("dedup-cuts", "cuts")}
     units = []
     for part in run.files("rules", "kept"):
         name = PurePosixPath(part.path).name
@@ -38,6 +39,8 @@ def run(run: Run) -> None:
             "duplicates": copy.path if copy else "",
             "duplicates_sha256": copy.sha256 if copy else "",
         }
+        if name in cut:
+            data |= {"cuts": cut[name].path, "cuts_sha256": cut[name].sha256}
         units.append(Unit(PurePosixPath(name).stem, data, part.text_bytes))
     run.map("classify", work, units, ("classify",), gpu=True)
 
@@ -48,6 +51,7 @@ def work(job: Job, unit: Unit) -> Row:
     name = PurePosixPath(unit.data["path"]).name
     schema = _schema(job, unit.data["path"])
     removed = _removed(job, unit.data["duplicates"])
+    found = cuts.read(job.store, unit.data.get("cuts", ""))
     reasons: Counter[str] = Counter()
     source = unit.data["source"]
     with (
@@ -55,7 +59,8 @@ def work(job: Job, unit: Unit) -> Row:
         PartWriter(job.store, f"classify/dropped/{name}", schema, kind="dropped", source=source) as dropped,
     ):
         for batch in parts.read_part(job.store, unit.data["path"]):
-            scored = annotate(batch.filter(pc.invert(pc.is_in(batch.column("doc_id"), removed))), job.recipe)
+            stays = batch.filter(pc.invert(pc.is_in(batch.column("doc_id"), removed)))
+            scored = cuts.with_reasons(annotate(cuts.applied(stays, found), job.recipe), found)
             keep = pc.equal(pc.list_value_length(scored.column("drop_reasons")), 0)
             kept.write(scored.filter(keep))
             dropped.write(scored.filter(pc.invert(keep)))

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mdfs import __version__
-from mdfs.dedup import components, keepers, keys, pairs, verify
+from mdfs.dedup import components, decontaminate, keepers, keys, pairs, verify
 from mdfs.errors import RunError
 from mdfs.ledger import File, Row, fingerprint
 from mdfs.parts import PartWriter
@@ -57,6 +57,7 @@ def run(run: Run) -> None:
     run.map("dedup", work, finals, (_DUPLICATES,))
     if wanted and not done:
         run.ledger.commit(Row(_DONE, "all", digest))
+    decontaminate.run(run, parts)
     run.store.delete_folder(_WORK)
 
 

@@ -162,3 +162,12 @@ def test_hosts_are_invented(pages: list[Page]) -> None:
     """No page names a real site as its own."""
     for page in pages:
         assert re.search(r"(?:^|\.)example\.[a-z.]+$", page.url.split("/")[2]), page.url
+
+
+def test_every_source_stands_in_a_folder_and_every_post_is_rendered():
+    """A page that was split by mistake, or a thread whose opening is lost, is seen here."""
+    from samplekit import site
+
+    assert not list((SAMPLE / "pages").glob("*.txt"))
+    assert site._posts("问\n@@ 甲\n答") == ["楼主\n问\n", "甲\n答"]
+    assert site._posts("@@ 甲\n答\n@@ 乙\n再答") == ["甲\n答\n", "乙\n再答"]

@@ -7,6 +7,7 @@ forum pages `@@ user` before each post.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from html import escape
 from itertools import groupby
@@ -169,7 +170,7 @@ def news(page: Page) -> str:
 def forum(page: Page) -> str:
     """A Discuz-like thread: each `@@ user` of the body is one post with the user's box beside it."""
     words = _words(page, "forum")
-    posts = "".join(_post(page, words, i, post) for i, post in enumerate(page.body.split("@@ ")[1:] or [page.body]))
+    posts = "".join(_post(page, words, i, post) for i, post in enumerate(_posts(page.body)))
     return (
         f'<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 Transitional//EN">\n<html>\n{_head(page)}<body id="nv_forum">\n'
         f"{_nav(page)}{_crumbs(page)}"
@@ -178,6 +179,12 @@ def forum(page: Page) -> str:
         f'<div class="pg"><strong>1</strong><a href="?page=2">2</a><a href="?page=2">{words[10]}</a></div>\n'
         f"{_comment_form(page)}{_footer(page)}</body>\n</html>\n"
     )
+
+
+def _posts(body: str) -> list[str]:
+    """Each post with its author's name in the first line. What stands before the first `@@` is the opening post."""
+    opening, *replies = re.split(r"^@@ ", body, flags=re.MULTILINE)
+    return [f"楼主\n{opening}", *replies] if opening.strip() else replies
 
 
 def _post(page: Page, words: tuple[str, ...], i: int, post: str) -> str:

@@ -213,7 +213,7 @@ def _end_word(row: Any, kind: Any, word: Any, stop_words: Any, stop_bits: Any, k
     row[LATIN_WORDS] += kind == _LATIN
     row[DIGIT_WORDS] += kind == _DIGIT
     if kind == _LATIN:
-        key = _mix(word)
+        key = _mix(word | _WORD)
         at = _slot(stop_words, np.uint64(stop_words.size - 1), key)
         if stop_words[at] == key:
             row[STOP_WORDS] += 1

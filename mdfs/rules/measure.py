@@ -138,7 +138,7 @@ def tables() -> tuple[npt.NDArray[Any], ...]:
         ch.mark(table, characters, flag)
     stop_words, stop_bits = np.zeros(32, np.uint64), np.zeros(32, np.int64)
     for k, word in enumerate(ch.STOP_WORDS):
-        stop_bits[phrases.place(stop_words, phrases.mix(phrases.units_of(word)[0] & ~(1 << 63)))] = 1 << k
+        stop_bits[phrases.place(stop_words, phrases.mix(phrases.units_of(word)[0]))] = 1 << k
     times = np.arange(kernel.LOGS)
     logs = np.rint(times * np.log2(np.maximum(times, 1)) * 1e6).astype(np.int64)
     return tuple(map(_frozen, (classes, table, ch.marks(), mojibake.table(), stop_words, stop_bits, logs)))

@@ -45,6 +45,7 @@ def counted(texts: list[str], titles: list[str] | None = None) -> list[dict[str,
 @example(["", "\n", " ", "。", "a.", "...", "\r\n\r\n", "中\u0301文"])
 @example(["六 合 彩！六.合.彩", "QQ群 qq群 ＱＱ群 qqmusic", "加微信" * 3])
 @example(["\xa0¼"])
+@example(["the be to of and that have with " * 2])
 def test_counts_what_the_reference_counts(texts: list[str]) -> None:
     """Every counter of every document, whatever stands before it in the batch."""
     for text, got in zip(texts, counted(texts), strict=True):

@@ -111,7 +111,50 @@ def _stage_command(name: str, text: str, *, with_inputs: bool = False) -> None:
 
 _stage_command("collect", "Read archives, dumps and tables into documents.", with_inputs=True)
 _stage_command("rules", "Edit and measure every document and drop those that break a limit.")
-_stage_command("dedup", "Find copies: same URL, same text, nearly the same text.")
+
+
+@cli.group("dedup", invoke_without_command=True)
+@run_options(with_inputs=False)
+@click.pass_context
+def dedup_group(context: click.Context, /, **options: Any) -> None:
+    """Find copies: same URL, same text, nearly the same text. Without a command of its own, do the stage.
+
+    \b
+    Example:
+      mdfs dedup --recipe yuan1 --output out/
+    """
+    if context.invoked_subcommand is not None:
+        return
+    if options["output"] is None:
+        raise click.MissingParameter(ctx=context, param=next(p for p in dedup_group.params if p.name == "output"))
+    from mdfs import pipeline
+
+    _do(lambda run: pipeline.only(run, "dedup"), **options)
+
+
+# The stage's own options are asked for in the command: `mdfs dedup explain` has none of them.
+next(option for option in dedup_group.params if option.name == "output").required = False
+
+
+@dedup_group.command("explain")
+@click.argument("out")
+@click.argument("document")
+@click.option("--members", type=click.IntRange(min=1), default=10, show_default=True, help="Copies listed at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+def dedup_explain(out: str, document: str, members: int, as_json: bool) -> None:
+    """Show the copies of a document, given by its doc_id or URL: which one stays and why, texts side by side.
+
+    \b
+    Example:
+      mdfs dedup explain out/ http://news.example.cn/2021/05/a1.html
+    """
+    from mdfs.dedup import explain
+    from mdfs.storage import Store
+
+    found = explain.explain(Store(out), document, members=members)
+    click.echo(json.dumps(found, ensure_ascii=False) if as_json else explain.render(found))
+
+
 _stage_command("classify", "Tell high quality, low quality and advertising apart and keep what the recipe keeps.")
 _stage_command("tokenize", "Write token shards and the manifest.")
 

@@ -30,7 +30,7 @@ FOLDER = "dedup/keys"
 #: Bits of a node that are its row.
 ROW_BITS = 32
 #: Decimals to which preferred signals are compared.
-_DECIMALS = 2
+DECIMALS = 2
 _BAD_ID = "a doc_id is not 32 hex digits; run collect again with this version of mdfs"
 
 
@@ -146,7 +146,7 @@ def _preferred(batch: pa.RecordBatch, dedup: Dedup) -> Iterator[pa.Array]:
             raise RunError(f"documents have no signal {name!r}, which dedup.prefer asks for; run rules again")
         values = pc.struct_field(batch.column(place), name).cast(pa.float64())
         # Zero is added since -0.0 sorts before 0.0 on one engine and not on another; nor do they agree on NaN.
-        rounded = pc.add(pc.round(values, ndigits=_DECIMALS), 0.0)
+        rounded = pc.add(pc.round(values, ndigits=DECIMALS), 0.0)
         yield pc.if_else(pc.fill_null(pc.is_finite(rounded), False), rounded, pa.scalar(None, pa.float64()))
 
 

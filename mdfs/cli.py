@@ -161,14 +161,14 @@ _stage_command("tokenize", "Write token shards and the manifest.")
 
 def _do(work: Callable[[Any], None], *, recipe: str | None, output: str, engine: str, workers: int | None, quiet: bool,
         as_json: bool, inputs: tuple[str, ...] | None = None, **crawl: Any) -> None:  # fmt: skip
-    from mdfs import pipeline
+    from mdfs import about, pipeline
     from mdfs import recipe as recipes
     from mdfs.progress import Progress
     from mdfs.storage import Store
 
     start = time.monotonic()
     progress = Progress(quiet=quiet or as_json)
-    chosen = recipes.load(recipe) if recipe else pipeline.recipe_of(Store(output), otherwise="yuan1")
+    chosen = recipes.load(recipe) if recipe else about.recipe_of(Store(output), otherwise="yuan1")
     chosen = crawlcommand.with_options(chosen, crawl)
     if inputs is not None and not inputs and not chosen.commoncrawl.crawl:
         raise UsageError("nothing to read: give --input, a file, folder or glob, or --crawl, a Common Crawl")
@@ -278,11 +278,11 @@ def report_command(out: str) -> None:
     Example:
       mdfs report out/
     """
-    from mdfs import pipeline, report
+    from mdfs import about, report
     from mdfs.storage import Store, join
 
     store = Store(out)
-    pipeline.recipe_of(store)
+    about.recipe_of(store)
     click.echo(join(store.uri, report.write(store)))
 
 

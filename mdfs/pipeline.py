@@ -14,9 +14,10 @@ import mdfs.dedup.stage
 import mdfs.rules.stage
 import mdfs.tokenize.stage
 from mdfs import __version__, engine, manifest, objectstore, report
+from mdfs.about import ABOUT
 from mdfs.errors import UsageError
 from mdfs.progress import Progress
-from mdfs.recipe import Recipe, from_dict, load
+from mdfs.recipe import Recipe
 from mdfs.stage import Run, Stage
 from mdfs.storage import InputFile, Store, find_inputs
 
@@ -27,9 +28,6 @@ STAGES: tuple[Stage, ...] = (
     mdfs.classify.stage.STAGE,
     mdfs.tokenize.stage.STAGE,
 )
-
-#: Where a run's folder says by which recipe it is made, for commands that look at it later.
-ABOUT = "ledger/run.json"
 
 
 def names() -> tuple[str, ...]:
@@ -91,20 +89,6 @@ def input_files(uris: list[str], recipe: Recipe) -> list[InputFile]:
         said = recipe.source_of(f"{name}/{path}")
         found.append(InputFile(uri, said.name or name, path, info.size, info.mtime_ns or 0, name))
     return found
-
-
-def recipe_of(store: Store, otherwise: str = "") -> Recipe:
-    """The recipe by which a run's folder was made; where no run has written yet, the one called `otherwise`.
-
-    Raises:
-        UsageError: the folder is no run's folder and `otherwise` is empty.
-    """
-    if not store.exists(ABOUT):
-        if otherwise:
-            return load(otherwise)
-        raise UsageError(f"{store.uri}: no run has written there; check the path")
-    said = store.read_json(ABOUT)
-    return from_dict(said["recipe"], where=f"{store.uri}/{ABOUT}")
 
 
 def _begin(run: Run) -> None:

@@ -25,8 +25,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from mdfs import pipeline
 from mdfs import recipe as recipes
+from mdfs.about import ABOUT
 from mdfs.errors import RunError, UsageError
 from mdfs.ledger import File
 from mdfs.recipe import Limit, Recipe
@@ -322,7 +322,7 @@ def _notes(facts: Facts, new: Recipe) -> list[str]:
 
 def _still_said(facts: Facts) -> bool:
     """Whether the folder's recipe still says to the rules what it said when they were done."""
-    done = facts.store.read_json(pipeline.ABOUT).get("stages", {}).get("rules")
+    done = facts.store.read_json(ABOUT).get("stages", {}).get("rules")
     try:
         return done is None or bool(done == facts.recipe.stage_digest("rules"))
     except UsageError:  # a list or model that was there then is missing now; deciding needs neither

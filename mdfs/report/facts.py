@@ -6,6 +6,7 @@ import functools
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from mdfs.about import ABOUT, recipe_of
 from mdfs.funnel import STAGES
 from mdfs.ledger import File, Ledger, Row, total
 from mdfs.recipe import Recipe
@@ -54,10 +55,8 @@ def gather(store: Store) -> Facts:
     Raises:
         UsageError: the folder is no run's folder.
     """
-    from mdfs import pipeline  # it imports the report
-
-    recipe = pipeline.recipe_of(store)
-    about = store.read_json(pipeline.ABOUT)
+    recipe = recipe_of(store)
+    about = store.read_json(ABOUT)
     ledger = Ledger(store)
     rows = {stage: list(ledger.rows(stage).values()) for stage in STAGES}
     done = {stage: of for stage, of in rows.items() if of}

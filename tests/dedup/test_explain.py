@@ -8,7 +8,8 @@ import pytest
 from conftest import mdfs
 from dedup_corpus import ALL, MINHASH, doc, duplicates, edited, grams, jaccard, make_run, prose, source
 
-from mdfs import engine, pipeline
+from mdfs import engine
+from mdfs.about import ABOUT
 from mdfs.dedup import explain, sidebyside, stage
 from mdfs.errors import UsageError
 from mdfs.funnel import width
@@ -41,7 +42,7 @@ def run(tmp_path_factory):
     )  # fmt: skip
     stage.run(run)
     about = {"mdfs_version": "0", "recipe": run.recipe.to_dict(), "recipe_digest": "", "stages": {}}
-    run.store.write_json(pipeline.ABOUT, about)
+    run.store.write_json(ABOUT, about)
     made.close()
     return run
 
@@ -120,7 +121,7 @@ def test_one_url_of_several_clusters_is_refused(tmp_path):
     same = [doc(f"s-{i}", prose(RNG, 300), url="http://a.cn/") for i in range(2)]
     run = make_run(tmp_path / "out", replace(ALL, url=False), same, with_engine=made)
     stage.run(run)
-    run.store.write_json(pipeline.ABOUT, {"mdfs_version": "0", "recipe": run.recipe.to_dict(), "recipe_digest": ""})
+    run.store.write_json(ABOUT, {"mdfs_version": "0", "recipe": run.recipe.to_dict(), "recipe_digest": ""})
     made.close()
     with pytest.raises(UsageError, match="several clusters; give one doc_id"):
         explain.explain(run.store, "http://a.cn/")

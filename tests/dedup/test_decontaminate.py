@@ -115,6 +115,16 @@ def local():
     made.close()
 
 
+@pytest.fixture(scope="module", params=["local", pytest.param("spark", marks=pytest.mark.spark)])
+def worker(request):
+    if request.param == "local":
+        yield request.getfixturevalue("local")
+        return
+    made = engine.create(request.param, workers=2)
+    yield made
+    made.close()
+
+
 def planted(rng):
     """Questions, and documents that hold them: in the middle, whole, often, as sayings in 11 documents, as a copy."""
     questions = [prose(rng, 60) for _ in range(6)]
@@ -141,11 +151,11 @@ def result(run, kind):
     return {row["source_key"]: row for batch in batches for row in batch.to_pylist()}
 
 
-def test_planted_questions_go(tmp_path, local):
+def test_planted_questions_go(tmp_path, worker):
     questions, docs = planted(random.Random(5))
     path = jsonl(tmp_path / "q.jsonl", [{"sentence": text} for text in [*questions, "短"]])
     said = Decontaminate((Benchmark("tnews", path),))
-    run = run_stages(tmp_path / "out", local, docs, said)
+    run = run_stages(tmp_path / "out", worker, docs, said)
     kept, dropped = result(run, "kept"), result(run, "dropped")
     before = {d["source_key"]: d["text"] for d in docs}
     # A comma stands between the characters of the question and those around it, and is no unit.

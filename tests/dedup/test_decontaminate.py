@@ -3,10 +3,14 @@
 import gzip
 import json
 import random
+import re
 
+import pyarrow as pa
 import pytest
 from conftest import CORPUS, mdfs
 from dedup_corpus import doc, make_run, prose
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mdfs import cuts, engine, recipe
 from mdfs.classify import stage as classify
@@ -38,6 +42,42 @@ SAID = Decontaminate()
 def test_pieces_that_stay(chars, hits, pieces):
     found = cut(chars, [start for start, _ in hits], [end for _, end in hits], SAID)
     assert found == (([], pieces) if isinstance(pieces, str) else (pieces, ""))
+
+
+HITS = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), min_size=1, max_size=8)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 80), HITS, st.integers(0, 9), st.integers(1, 9), st.integers(1, 4))
+def test_pieces_as_the_reference_says(chars, hits, around, least, splits):
+    """The reference strikes characters out one by one."""
+    hits = sorted({(start, min(start + 1 + length, chars)) for start, length in hits if start < chars}) or [(0, 1)]
+    ends = [max(end for _, end in hits[: i + 1]) for i in range(len(hits))]
+    struck = "".join(
+        "x" if any(s - around <= i < e + around for (s, _), e in zip(hits, ends, strict=True)) else "."
+        for i in range(chars)
+    )
+    runs = [match.span() for match in re.finditer(r"\.+", struck)]
+    long = [run for run in runs if run[1] - run[0] >= least]
+    said = Decontaminate(around=around, min_chars=least, max_splits=splits)
+    reason = TOO_SPLIT if len(runs) > splits else "" if long else TOO_SHORT
+    assert cut(chars, [start for start, _ in hits], ends, said) == ([] if reason else long, reason)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.text(max_size=30), st.lists(st.tuples(st.integers(0, 9), st.integers(0, 30)), max_size=3)))
+)
+def test_cuts_are_applied_to_their_documents_alone(rows):
+    ids = [f"{number:032x}" for number in range(len(rows))]
+    texts = [text.encode("utf-8", "replace").decode() for text, _ in rows]
+    batch = pa.RecordBatch.from_pydict({"doc_id": pa.array(ids, pa.string()), "text": pa.array(texts, pa.string())})
+    pieces = {doc_id: spans for doc_id, (_, spans) in zip(ids, rows, strict=True) if spans}
+    done = cuts.applied(batch, cuts.Cuts(pieces, {})).column("text").to_pylist()
+    assert done == [
+        cuts.BETWEEN.join(text[start:end] for start, end in pieces[doc_id]) if doc_id in pieces else text
+        for doc_id, text in zip(ids, texts, strict=True)
+    ]
 
 
 def jsonl(path, rows):

@@ -530,6 +530,9 @@ def _check_rules(recipe: Recipe, where: str) -> None:
             near = difflib.get_close_matches(name, names, 1)
             hint = f"did you mean {near[0]!r}?" if near else "`mdfs rule list` names them all"
             raise UsageError(f"{where}: no measurement is called {name!r}; {hint}")
+    for name in recipe.dedup.prefer:
+        if str(signals.types()[name]) == "string":
+            raise UsageError(f"{where}: dedup.prefer: {name} is a word, and only numbers can be preferred")
     for name, limit in recipe.rules.items():
         _check_limit(name, limit, str(signals.types()[name]) == "string", where)
     _check_words(recipe, where)

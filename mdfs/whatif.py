@@ -32,9 +32,8 @@ from mdfs.ledger import File
 from mdfs.recipe import Limit, Recipe
 from mdfs.report import sampling
 from mdfs.report.facts import Facts, gather
-from mdfs.report.markup import figure
 from mdfs.report.terminal import fold, line
-from mdfs.report.words import limit_words
+from mdfs.report.words import limit_words, value_words
 from mdfs.rules import decide
 from mdfs.rules import signals as registry
 from mdfs.storage import Store
@@ -388,5 +387,4 @@ def _side_lines(side: dict[str, Any], title: str, before: str) -> list[str]:
 
 def _broke(entry: dict[str, Any]) -> str:
     name, _, side = entry["reason"].rpartition(".")
-    value, limit = (figure(v) if isinstance(v, int | float) else str(v) for v in (entry["value"], entry["limit"]))
-    return f"{name} {value} ({side} {limit})"
+    return f"{name} {value_words(entry['value'])} ({side} {value_words(entry['limit'])})"

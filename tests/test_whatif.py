@@ -104,6 +104,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return run_of(tmp_path_factory.mktemp("whatif") / "out", said, parts)
 
 
+def test_words(store: Store) -> None:
+    """A limit on a word is decided anew as well, and said in words."""
+    found = whatif.compare(store, settings=["rules.chars=false", "rules.han_ratio=false", 'rules.lang.any_of=["en"]'])
+    assert found["new"]["reasons"] == {"lang.any_of": 9}
+    text = whatif.render(found)
+    assert "lang                         no limit → one of en" in text
+    assert "lang zh (any_of en)" in text
+
+
 def test_funnel(store: Store) -> None:
     """Old and new counts, by reason and source, and what changes side."""
     found = whatif.compare(store, settings=["rules.han_ratio=false", "rules.chars.min=210"])

@@ -17,8 +17,8 @@ import pyarrow.parquet as pq
 from mdfs.ledger import File, Row
 from mdfs.report import sampling
 from mdfs.report.facts import Facts
-from mdfs.report.markup import Html, count, details, figure, note, quoted, section, tag
-from mdfs.report.words import explain
+from mdfs.report.markup import Html, count, details, note, quoted, section, tag
+from mdfs.report.words import explain, value_words
 
 #: Examples of each reason.
 EACH = 3
@@ -132,9 +132,9 @@ def _measured(document: dict[str, Any], facts: Facts) -> list[str]:
     for reason in document.get("drop_reasons") or []:
         signal, _, side = reason.rpartition(".")
         value = (document.get("signals") or {}).get(signal)
-        limit = getattr(facts.recipe.rules.get(signal), side, None) if side in ("min", "max") else None
+        limit = getattr(facts.recipe.rules.get(signal), side, None)
         if value is not None and limit is not None:
-            said.append(f"{signal} {figure(value)}, {side} {figure(limit)}")
+            said.append(f"{signal} {value_words(value)}, {side} {value_words(limit)}")
     if not said and document.get("scores"):
         said += [f"{name} {value:.2f}" for name, value in document["scores"].items() if value is not None]
     return said

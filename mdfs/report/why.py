@@ -23,9 +23,9 @@ from mdfs.recipe import Limit
 from mdfs.report import look, textdiff
 from mdfs.report.facts import Facts, gather
 from mdfs.report.look import Found
-from mdfs.report.markup import figure, visible
+from mdfs.report.markup import visible
 from mdfs.report.terminal import line
-from mdfs.report.words import limit_words
+from mdfs.report.words import limit_words, value_words
 from mdfs.storage import Store
 
 #: Limits that are named as the closest calls.
@@ -154,12 +154,15 @@ def _rules(facts: Facts, name: str, story: dict[str, Any]) -> dict[str, Any] | N
 
 def _signal(name: str, value: Any, limit: Limit, reasons: list[str]) -> dict[str, Any]:
     """A measurement beside its limit. `margin`: how far it is from the nearer side, as a share of that limit, less
-    than 0 beyond it; None where there is no limit, nothing was measured, or the limit is 0 (then all is far or at it).
+    than 0 beyond it; None where there is no limit, nothing was measured, or the limit is 0 (then all is far or at it),
+    and for words, which are in a list or not.
     """
-    broke = [reason for reason in reasons if reason in (f"{name}.min", f"{name}.max")]
+    broke = [reason for reason in reasons if reason.rpartition(".")[0] == name]
     sides = [(bound, sign) for bound, sign in ((limit.min, 1), (limit.max, -1)) if bound]
     margins = [sign * (value - bound) / abs(bound) for bound, sign in sides] if value is not None else []
-    return {"name": name, "value": value, "min": limit.min, "max": limit.max, "broke": broke,
+    words = {side: list(said) if said is not None else None
+             for side, said in (("any_of", limit.any_of), ("none_of", limit.none_of))}  # fmt: skip
+    return {"name": name, "value": value, "min": limit.min, "max": limit.max, **words, "broke": broke,
             "margin": min(margins) if margins else None}  # fmt: skip
 
 
@@ -259,18 +262,24 @@ def _rules_lines(said: dict[str, Any] | None) -> list[str]:
     if said is None:
         return []
     lines = [f"  rules     {'dropped: ' + ', '.join(said['drop_reasons']) if said['drop_reasons'] else 'kept'}"]
-    limited = [signal for signal in said["signals"] if (signal["min"], signal["max"]) != (None, None)]
+    limited = [signal for signal in said["signals"] if _limit(signal) != Limit()]
     for signal in sorted(limited, key=lambda entry: not entry["broke"]):
-        limit = f"limit {limit_words(Limit(signal['min'], signal['max']))}"
-        lines.append(f"            {signal['name']:<28} {_value(signal):>14}  {limit:<26} {_margin(signal)}".rstrip())
+        name, value, limit = signal["name"], value_words(signal["value"]), f"limit {limit_words(_limit(signal))}"
+        lines.append(f"            {name:<28} {value:>14}  {limit:<26} {_margin(signal)}".rstrip())
     if said["closest"]:
         by_name = {signal["name"]: signal for signal in said["signals"]}
         calls = ", ".join(f"{name} ({_margin(by_name[name])})" for name in said["closest"])
         what = "other limits it came nearest to" if said["drop_reasons"] else "it broke none; nearest to one"
         lines += textwrap.wrap(f"{what}: {calls}", 100, **_INDENT)
-    others = ", ".join(f"{signal['name']} {_value(signal)}" for signal in said["signals"] if signal not in limited)
+    others = ", ".join(
+        f"{signal['name']} {value_words(signal['value'])}" for signal in said["signals"] if signal not in limited
+    )
     measured = ["  measured  and not limited:", *textwrap.wrap(others, 100, **_INDENT)] if others else []
     return lines + _edit_lines(said) + measured
+
+
+def _limit(signal: dict[str, Any]) -> Limit:
+    return Limit(*(signal[side] for side in ("min", "max", "any_of", "none_of")))
 
 
 def _margin(signal: dict[str, Any]) -> str:
@@ -285,10 +294,6 @@ def _edit_lines(said: dict[str, Any]) -> list[str]:
         return ["  edits     none"]
     counted = ", ".join(f"{name.removeprefix('edited_')} {value:,}" for name, value in said["edits"].items())
     return [f"  edits     {counted or 'not counted'}", *(" " * 12 + part for part in textdiff.render(said["diff"]))]
-
-
-def _value(signal: dict[str, Any]) -> str:
-    return "not measurable" if signal["value"] is None else figure(signal["value"])
 
 
 def _dedup_lines(said: dict[str, Any] | None) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mdfs.recipe import Limit, Recipe
-from mdfs.report.markup import Html, figure, tag
+from mdfs.report.markup import Html, figure, tag, visible
 
 _WORDS = {
     # dedup
@@ -29,16 +31,16 @@ _WORDS = {
     "killed_worker": "the process that read it died or stood still",
     "unreadable": "reading it failed",
 }
+#: The sides of a limit, and how a measurement that breaks one lies to it.
+_BEYOND = {"min": "under", "max": "over", "any_of": "none of", "none_of": "one of"}
 
 
 def explain(reason: str, recipe: Recipe) -> Html:
     """A reason in words: the limit as the recipe has it and what the rule measures."""
     signal, _, side = reason.rpartition(".")
-    if side in ("min", "max") and signal in recipe.rules:
-        value = getattr(recipe.rules[signal], side)
-        sign = "under" if side == "min" else "over"
-        limit = tag("b", f"{sign} {figure(value)}") if value is not None else Html()
-        return tag("span", limit, ": ", documentation().get(signal, ""))
+    bound = getattr(recipe.rules.get(signal), side, None) if side in _BEYOND else None
+    if bound is not None:
+        return tag("span", tag("b", f"{_BEYOND[side]} {value_words(bound)}"), ": ", documentation().get(signal, ""))
     if reason.startswith("label."):
         keep = " and ".join(recipe.classify.keep) or "nothing"
         return tag("span", f"most probably {reason.removeprefix('label.')}; the recipe keeps {keep}")
@@ -60,8 +62,20 @@ def first_line(said: str) -> str:
     return said.strip().partition("\n")[0].replace("`", "")
 
 
+def value_words(value: float | str | Sequence[str] | None) -> str:
+    """A measurement, or a side of its limit, as one reads it; control characters of words are spelt out."""
+    if value is None:
+        return "not measurable"
+    if isinstance(value, int | float):
+        return figure(value)
+    return visible(value if isinstance(value, str) else ", ".join(value))
+
+
 def limit_words(limit: Limit) -> str:
-    """A limit as one reads it: `0.6 or more`, `at most 0.3`, `150 to 8,000`."""
+    """A limit as one reads it: `0.6 or more`, `at most 0.3`, `150 to 8,000`, `one of zh, en`, `none of ru`."""
+    if limit.any_of is not None or limit.none_of is not None:
+        sides = (("one of", limit.any_of), ("none of", limit.none_of))
+        return " and ".join(f"{said} {value_words(words)}" for said, words in sides if words is not None)
     if limit.min is not None and limit.max is not None:
         return f"{figure(limit.min)} to {figure(limit.max)}"
     if limit.min is not None:

@@ -96,3 +96,18 @@ def sureness(
         return by_script, null
     by_model = np.where(np.array(guesses[0], object) == language, guesses[1], 0.0)
     return np.where(code < EN, by_script, by_model), null
+
+
+def named(
+    counts: _Counts, guesses: tuple[list[str], npt.NDArray[np.float64]] | None
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.bool_]]:
+    """The language of each text as a code (str), and where there are no letters and so nothing to tell.
+
+    A model's guess counts where scripts do not tell Chinese, Japanese or Korean, and where it has one.
+    """
+    code, null = told(counts)
+    by_script = np.array(TOLD, object)[code]
+    if guesses is None:
+        return by_script, null
+    by_model = np.array(guesses[0], object)
+    return np.where((code < EN) | (by_model == ""), by_script, by_model), null

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mdfs.rules import language
-from mdfs.rules.registry import Measured, Values, divide, integer, ratio
+from mdfs.rules.registry import Measured, Values, divide, integer, ratio, word
 
 # ---- size
 
@@ -169,6 +169,18 @@ def traditional_ratio(m: Measured) -> Values:
     the `simplify` edit it is about 0. Never a reason to drop by itself: good text is written in either.
     """
     return divide(m.counts["traditional"], m.counts["traditional"] + m.counts["simplified"])
+
+
+@word
+def lang(m: Measured) -> Values:
+    """The language as a code, `zh`, `en`, `ja`, `ko` and so on; null without letters, as nothing can be said there.
+
+    `zh` is Chinese in either script, which `traditional_ratio` tells apart. Scripts decide for Chinese, Japanese and
+    Korean, the recipe's model for the rest, by its own codes (fastText's lid.176 has ISO 639). Without a model, which
+    languages of the rest there are cannot be told but for English: `und-Latn` is any other in Latin letters, `und` one
+    in other scripts or a mixture (`und`, undetermined, is ISO 639-2's). See `mdfs.rules.language`.
+    """
+    return Values(*language.named(m.counts, m.identified))
 
 
 @ratio

@@ -46,7 +46,7 @@ class Doc:
     kind: str = "minhash"
     similarity: float = 1.0
     scores: tuple[float, float, float] = (0.9, 0.06, 0.04)
-    signals: dict[str, float] = field(default_factory=dict)
+    signals: dict[str, float | str | None] = field(default_factory=dict)
     key: str = ""
     edited: str = ""  # what the rules made of the text, where they changed it
 
@@ -104,10 +104,14 @@ def records() -> list[dict[str, str]]:
     ]  # fmt: skip
 
 
-def write(folder: Path, docs: list[Doc], *, until: str = "tokenize") -> Store:
-    """A run's folder after the stage `until` ("" for a run that has done nothing yet), one part file a source."""
+def write(folder: Path, docs: list[Doc], *, until: str = "tokenize", said: dict[str, Any] | None = None) -> Store:
+    """A run's folder after the stage `until` ("" for a run that has done nothing yet), one part file a source.
+
+    `said`: tables that its recipe has beside or instead of those of `RECIPE`.
+    """
     store = Store(str(folder))
-    store.write_json("ledger/run.json", {"mdfs_version": "0.0.test", "recipe": RECIPE, "recipe_digest": "0" * 64})
+    written = {**RECIPE, **(said or {})}
+    store.write_json("ledger/run.json", {"mdfs_version": "0.0.test", "recipe": written, "recipe_digest": "0" * 64})
     done = STAGES[: STAGES.index(until) + 1] if until else ()
     for source in sorted({doc.source for doc in docs}):
         part = Part(store, source, [doc for doc in docs if doc.source == source])
@@ -196,7 +200,8 @@ def _document(doc: Doc) -> dict[str, Any]:
 
 
 def _measured(doc: Doc) -> dict[str, Any]:
-    values: dict[str, float | None] = {f.name: 0 if pa.types.is_integer(f.type) else 0.25 for f in SIGNALS}
+    kinds: dict[pa.DataType, float | str] = {pa.int64(): 0, pa.float64(): 0.25, pa.string(): "zh"}
+    values: dict[str, float | str | None] = {field.name: kinds[field.type] for field in SIGNALS}
     values |= {"chars": len(doc.text), "han_ratio": 0.95, "mean_word_chars": None, **doc.signals}
     return _document(doc) | {"text": doc.edited or doc.text, "signals": values, "drop_reasons": list(doc.reasons)}
 

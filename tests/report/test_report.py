@@ -94,6 +94,24 @@ def test_histograms_say_limit_sides_and_medians(store: Store) -> None:
     assert "not measurable in 11" in hidden
 
 
+def test_words_are_bars(tmp_path: Path) -> None:
+    """A measurement that is a word shows its commonest values, its limit, and what broke it; rare ones are together."""
+    docs = [Doc(f"http://web.example.cn/{k}", signals={"lang": f"x{k}"}) for k in range(20)]
+    docs += [Doc("http://web.example.cn/zh", signals={"lang": "zh"}), Doc("http://web.example.cn/z2")]
+    docs += [
+        Doc("http://web.example.cn/no", signals={"lang": None}),
+        Doc("http://web.example.cn/n2", signals={"lang": None}),
+    ]
+    docs += [Doc("http://web.example.cn/ru", reasons=("lang.any_of",), signals={"lang": "ru"})]
+    made = hand_run.write(tmp_path / "out", docs, said={"rules": {"lang": {"any_of": ["zh", "<b>"]}}})
+    part = section(page_of(made), "signals").split("<details>")[0]
+    assert "keeps one of zh, &lt;b&gt;" in part
+    for said in ("zh: 2 · 8.0%, of them 2 kept", "not measurable: 2", "11 others: 11 · 44.0%, of them 11 kept"):
+        assert said in part
+    assert "none of zh, &lt;b&gt;" in section(page_of(made), "reasons")
+    assert "lang ru, any_of zh, &lt;b&gt;" in section(page_of(made), "dropped")
+
+
 def test_copies_are_shown_as_pairs(store: Store) -> None:
     """Both kinds are counted, and each has a pair with both titles, found across part files."""
     part = section(page_of(store), "duplicates")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,8 @@ def test_kept(store: Store) -> None:
     assert doc["fate"] == "kept: it is in the shards"
     assert doc["collect"]["part"] == "collect/part-news.parquet"
     assert (doc["collect"]["row"], doc["collect"]["encoding"]) == (1, "gb18030")
-    chars = {"name": "chars", "value": 251, "min": 150.0, "max": None, "broke": [], "margin": (251 - 150) / 150}
+    chars = {"name": "chars", "value": 251, "min": 150.0, "max": None, "any_of": None, "none_of": None,
+             "broke": [], "margin": (251 - 150) / 150}  # fmt: skip
     assert chars in doc["rules"]["signals"]
     assert doc["rules"]["closest"] == ["han_ratio", "chars"]
     assert doc["rules"]["diff"] == []
@@ -197,6 +199,18 @@ def test_closest_calls_of_a_kept_document(store: Store) -> None:
     text = why.render(why.explain(store, "http://news.example.cn/2"))
     assert "it broke none; nearest to one: han_ratio (58% inside), chars (67% inside)" in text
     assert "  edits     none" in text
+
+
+def test_words_beside_their_limit(tmp_path: Path) -> None:
+    """A measurement that is a word stands among the limited ones, without a margin."""
+    docs = [Doc("http://web.example.cn/ru", reasons=("lang.none_of",), signals={"lang": "ru"})]
+    made = hand_run.write(tmp_path / "out", docs, until="rules", said={"rules": {"lang": {"none_of": ["ru", "und"]}}})
+    said = one(made, docs[0].url)["rules"]
+    assert [(s["value"], s["none_of"], s["any_of"], s["margin"]) for s in said["signals"] if s["broke"]] == [
+        ("ru", ["ru", "und"], None, None)
+    ]
+    text = why.render(why.explain(made, docs[0].url))
+    assert re.search(r"lang +ru +limit none of ru, und +BROKEN", text)
 
 
 def test_edits_as_a_diff(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ class German:
         return [("__label__de",)] * len(texts), [np.array([1.00001 if "Hund" in text else 0.6]) for text in texts]
 
 
-def measured(texts: list[str]) -> list[dict[str, float | None]]:
+def measured(texts: list[str]) -> list[dict[str, Any]]:
     given = Recipe(name="some", language=Language(model="some.ftz"))
     return [row["signals"] for row in rules.annotate(batch(texts), given).to_pylist()]
 
@@ -38,6 +39,7 @@ def test_a_model_is_asked_where_scripts_do_not_tell(monkeypatch: pytest.MonkeyPa
     assert (chinese["lang_zh"], chinese["lang_en"], chinese["lang_confidence"]) == (1.0, 0.0, 0.6)
     assert (german["lang_zh"], german["lang_en"], german["lang_confidence"]) == (0.0, 0.0, 1.0)
     assert odd["lang_en"] == 0.0
+    assert [row["lang"] for row in (chinese, german, nothing, empty)] == ["zh", "de", None, None]
     assert nothing["lang_zh"] is empty["lang_zh"] is None
     assert measured([]) == []
 
@@ -68,6 +70,27 @@ def test_which_guess_counts() -> None:
     assert language.sureness(counts, guesses, "zh")[0].tolist() == [1.0, 0.0]
     assert language.sureness(counts, guesses, "en")[0].tolist() == [0.0, 0.8]
     assert language.sureness(counts, None, "en")[0].tolist() == [0.0, 0.0]
+
+
+def test_a_model_without_a_guess_says_nothing() -> None:
+    """An empty label leaves what scripts tell, and a model's other codes are taken as they are."""
+    counts = {name: np.array([4, 4, 4]) for name in ("units", "latin_words")}
+    counts |= {name: np.zeros(3, np.int64) for name in ("digit_words", "kana", "hangul", "stop_words", "han")}
+    guesses = (["", "de", "sr"], np.array([0.0, 0.8, 0.9]))
+    assert language.named(counts, guesses)[0].tolist() == ["und-Latn", "de", "sr"]
+
+
+def test_a_recipe_may_name_languages() -> None:
+    """Other languages go; texts in which there is nothing to tell break no limit."""
+    given = recipe.from_dict({"name": "r", "rules": {"lang": {"any_of": ["zh"]}}})
+    out = rules.annotate(batch([PROSE, GERMAN, "123"]), given)
+    assert out.column("drop_reasons").to_pylist() == [[], ["lang.any_of"], []]
+
+
+def test_a_word_is_not_preferred() -> None:
+    """Which copy stays is a matter of more and less."""
+    with pytest.raises(UsageError, match="lang is a word"):
+        recipe.from_dict({"name": "r", "dedup": {"prefer": ["lang"]}})
 
 
 def test_variants() -> None:

@@ -290,7 +290,7 @@ def _edit(offsets: Any, data: Any, on: Any, actions: Any, classes: Any, trie: An
           out: Any, counts: Any) -> None:  # fmt: skip
     """Write every document's edited text to `out`, line by line; see `edit`."""
     seen, state = np.zeros(2 * _REMEMBERED if on[PARAGRAPHS] else 1, np.uint64), np.zeros(_REMEMBERED + 1, np.int64)
-    o = 0
+    o = np.int64(0)  # not a literal, for which Numba would compile `_document` once more; so with `blank` there
     for d in range(offsets.size - 1):
         o = _document(np.int64(offsets[d]), np.int64(offsets[d + 1]), data, on, actions, classes, trie, words, seen,
                       state, o, out, counts[d])  # fmt: skip
@@ -306,7 +306,7 @@ def _document(i: Any, stop: Any, data: Any, on: Any, actions: Any, classes: Any,
     """Write one document, bytes `i` to `stop` of `data`, from `out[o]` on; return where it ends."""
     unicode, whitespace = on[UNICODE], on[WHITESPACE]
     # Where the document and the line begin in `out`; whether a blank ends the line; the character before.
-    begin, line, blank, before = o, o, False, 0
+    begin, line, blank, before = o, o, np.bool_(False), 0
     while i < stop:
         at = i
         c, i = _decode(data, i)

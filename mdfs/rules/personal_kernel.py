@@ -17,12 +17,13 @@ from mdfs.rules.jit import inlined, kernel
 K_DIGIT, K_LETTER, K_SIGN, K_AT = 1, 2, 3, 4
 #: Columns of the counts.
 PHONE, ID_CARD, BANK_CARD, EMAIL, IM, PLATE, IP = range(7)
-#: Lists of words, in the order of `personal._WORDS`.
-(W_BETWEEN, W_EXPLICIT, W_QQ, W_WECHAT, W_PHONE, W_CARD, W_ORDER, W_VERSION, W_IP, W_AMOUNT, W_PROVINCE) = range(11)
+#: Lists of words, in the order of `personal._WORDS`. Not plain integers: for each of these Numba would compile every
+#: function that they are given to anew, which made the first use take 6 s longer.
+(W_BETWEEN, W_EXPLICIT, W_QQ, W_WECHAT, W_PHONE, W_CARD, W_ORDER, W_VERSION, W_IP, W_AMOUNT, W_PROVINCE) = np.arange(11)
 #: Groups of digits that are read together.
 _GROUPS = 6
 _SPACE, _DASH, _PAREN = 1, 2, 3
-_NONE = -1
+_NONE = np.int64(-1)
 
 
 @inlined

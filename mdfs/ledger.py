@@ -30,6 +30,7 @@ class File:
         path: relative to the run's folder. `kind`: kept, dropped, quarantine, duplicates, keys, shard.
         rows, bytes, sha256: of the file. `source`: of its documents, where they have one source.
         text_bytes: UTF-8 bytes of text in it (for planning), `tokens` and `content` for shards.
+        language: of its documents, for shards that are partitioned by it.
     """
 
     path: str
@@ -41,6 +42,7 @@ class File:
     text_bytes: int = 0
     tokens: int = 0
     content: str = ""
+    language: str = ""
 
 
 @dataclass

@@ -44,6 +44,7 @@ class Shard:
         rows, tokens: documents and token ids in it. `bytes`, `sha256`: of the file.
         content: digest of its documents whatever their order (`mdfs.tokenize.shards.content`), 64 hex digits.
         groups: Parquet row groups in it, so that readers can share them out without opening the file.
+        language: of all its documents; "" where the recipe does not part them, and not in the manifest then.
     """
 
     path: str
@@ -54,6 +55,11 @@ class Shard:
     sha256: str
     content: str
     groups: int
+    language: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The shard's entry in the manifest."""
+        return {key: value for key, value in vars(self).items() if key != "language" or value}
 
 
 @dataclass(frozen=True)
@@ -111,7 +117,7 @@ def build(store: Store, recipe: Recipe) -> dict[str, Any]:
         "sources": sources,
         "mixture": mixture(sources),
         "stages": [stage_entry(ledger_rows.values(), stage) for stage, ledger_rows in rows.items()],
-        "shards": [vars(shard) for shard in shards],
+        "shards": [shard.to_dict() for shard in shards],
     }
 
 
@@ -158,7 +164,8 @@ def _checked(data: dict[str, Any]) -> Manifest:
     if data["schema_version"] != SCHEMA_VERSION:
         raise ValueError(f"schema_version is {data['schema_version']!r}, this mdfs reads {SCHEMA_VERSION}")
     shards = tuple(
-        Shard(**{name: _typed(shard, name, kind) for name, kind in _SHARD_TYPES}) for shard in data["shards"]
+        Shard(**{name: _typed({"language": "", **shard}, name, kind) for name, kind in _SHARD_TYPES})
+        for shard in data["shards"]
     )
     for stage in data["stages"]:
         _typed(stage, "name", str)
@@ -179,7 +186,7 @@ def _checked(data: dict[str, Any]) -> Manifest:
 
 
 _SHARD_TYPES = (
-    *((name, str) for name in ("path", "source", "sha256", "content")),
+    *((name, str) for name in ("path", "source", "sha256", "content", "language")),
     *((name, int) for name in ("rows", "tokens", "bytes", "groups")),
 )
 
@@ -197,7 +204,9 @@ def _shards(store: Store, files: list[File]) -> list[Shard]:
     with ThreadPoolExecutor(_READERS) as readers:
         groups = list(readers.map(lambda file: _groups(store, file.path), files))
     return [
-        Shard(file.path, file.source, file.rows, file.tokens, file.bytes, file.sha256, file.content, count)
+        Shard(
+            file.path, file.source, file.rows, file.tokens, file.bytes, file.sha256, file.content, count, file.language
+        )
         for file, count in zip(files, groups, strict=True)
     ]
 

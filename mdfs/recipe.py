@@ -298,11 +298,14 @@ class Tokenize:
         tokenizer: name of a shipped tokenizer or path of a tokenizer.json.
         eod: the token that ends a document, as it is spelt in the tokenizer's vocabulary.
         shard_tokens: a shard is closed when it holds this many tokens (100 M: 400 MB of uint32 before zstd).
+        partition_by_language: each shard holds documents of one language (the measurement `lang`), in
+            `shards/<source>/lang=<code>/`; the manifest says which. What the corpus contains stays the same.
     """
 
     tokenizer: str = "starter"
     eod: str = "<|endoftext|>"
     shard_tokens: int = 100_000_000
+    partition_by_language: bool = False
 
 
 @dataclass(frozen=True)

@@ -269,7 +269,7 @@ def _against_ledger(manifest: Manifest, rows: dict[str, list[Row]]) -> Iterator[
         yield f"{path}: named in {where}"
     for path in sorted(in_ledger.keys() & in_manifest.keys()):
         shard, file = in_manifest[path], in_ledger[path]
-        for key in ("source", "rows", "tokens", "bytes", "sha256", "content"):
+        for key in ("source", "rows", "tokens", "bytes", "sha256", "content", "language"):
             if getattr(shard, key) != getattr(file, key):
                 yield f"{path}: the manifest says {key} {getattr(shard, key)}, the ledger {getattr(file, key)}"
 

@@ -60,8 +60,13 @@ def commit(store: Store, stage: str, unit: str, docs_in: int, files: list[File],
     return row.docs_out
 
 
-def fill(store: Store, unit: str, source: str, texts: Sequence[str]) -> None:
-    """One part's way through collect, rules, dedup and classify: `texts` are kept; a few more are lost on the way."""
+def fill(
+    store: Store, unit: str, source: str, texts: Sequence[str], languages: Sequence[str | None] | None = None
+) -> None:
+    """One part's way through collect, rules, dedup and classify: `texts` are kept; a few more are lost on the way.
+
+    `languages` are those of the kept texts, in the column `signals` of what classify kept; no such column without.
+    """
     name = f"{unit}.parquet"
     kept = documents(source, texts, unit)
     short = documents(source, ["短", "短"], (unit, "short"), ["length.min", "han_ratio.min"])
@@ -95,19 +100,25 @@ def fill(store: Store, unit: str, source: str, texts: Sequence[str]) -> None:
     copies = pa.RecordBatch.from_pylist(pairs, schema=schema.DUPLICATE)
     files = write(store, f"dedup/duplicates/{name}", "duplicates", source, copies)
     left = commit(store, "dedup", unit, left, files, docs_dropped=1, dropped={"exact": 1})
+    if languages is not None:
+        signals = pa.StructArray.from_arrays([pa.array(languages, pa.string())], ["lang"])
+        kept = kept.append_column("signals", signals)
     files = write(store, f"classify/kept/{name}", "kept", source, kept)
     files += write(store, f"classify/dropped/{name}", "dropped", source, advert)
     commit(store, "classify", unit, left, files, docs_dropped=1, dropped=dict(Counter({"label.ad": 1})))
 
 
-def run_over(store: Store, shard_tokens: int = 1000, *, backwards: bool = False) -> Run:
-    recipe = Recipe("small", title="A small run", tokenize=Tokenize(shard_tokens=shard_tokens))
+def run_over(store: Store, shard_tokens: int = 1000, *, backwards: bool = False, partition: bool = False) -> Run:
+    options = Tokenize(shard_tokens=shard_tokens, partition_by_language=partition)
+    recipe = Recipe("small", title="A small run", tokenize=options)
     return Run(store, recipe, Inline(backwards=backwards), Progress(quiet=True))
 
 
-def finish(store: Store, shard_tokens: int = 1000, *, backwards: bool = False) -> dict[str, Any]:
+def finish(
+    store: Store, shard_tokens: int = 1000, *, backwards: bool = False, partition: bool = False
+) -> dict[str, Any]:
     """Tokenize what classify kept and write the manifest."""
-    run = run_over(store, shard_tokens, backwards=backwards)
+    run = run_over(store, shard_tokens, backwards=backwards, partition=partition)
     STAGE.run(run)
     return manifest.write(run)
 

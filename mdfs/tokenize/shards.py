@@ -37,10 +37,12 @@ class ShardWriter:
 
     A shard is closed before the document with which it would hold more than `shard_tokens`; a longer document stands
     alone. A block that ends in an error leaves only shards that were closed before it (no ledger row names them).
+    `language` is that of all documents, "" where they are not partitioned by it.
     """
 
-    def __init__(self, store: Store, stem: str, source: str, shard_tokens: int) -> None:
-        self._store, self._stem, self._source, self._limit = store, stem, source, shard_tokens
+    def __init__(self, store: Store, stem: str, source: str, shard_tokens: int, language: str = "") -> None:
+        self._store, self._stem, self._limit = store, stem, shard_tokens
+        self._source, self._language = source, language
         self._shard: _Shard | None = None
         self._tokens = 0
         self.files: list[File] = []
@@ -63,7 +65,8 @@ class ShardWriter:
 
     def _open(self) -> _Shard:
         if self._shard is None:
-            self._shard = _Shard(self._store, f"{self._stem}-{len(self.files):04d}.parquet", self._source)
+            path = f"{self._stem}-{len(self.files):04d}.parquet"
+            self._shard = _Shard(self._store, path, self._source, self._language)
         return self._shard
 
     def _close(self) -> None:
@@ -86,8 +89,8 @@ class ShardWriter:
 class _Shard:
     """One file in the making; holds the documents of one row group."""
 
-    def __init__(self, store: Store, path: str, source: str) -> None:
-        self._path, self._source = path, source
+    def __init__(self, store: Store, path: str, source: str, language: str) -> None:
+        self._path, self._source, self._language = path, source, language
         self._stack = contextlib.ExitStack()
         self._sink: Sink = self._stack.enter_context(store.create(path))
         self._writer: Any = self._stack.enter_context(
@@ -118,7 +121,7 @@ class _Shard:
         written = self._sink.written()
         return File(
             self._path, "shard", self._rows, written.bytes, written.sha256, self._source, self._text_bytes,
-            tokens=self._tokens, content=f"{self._content:064x}",
+            tokens=self._tokens, content=f"{self._content:064x}", language=self._language,
         )  # fmt: skip
 
     def abandon(self, kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:

@@ -24,6 +24,7 @@ JUNK = {
     "cluecorpus2020": ("curly_brackets.max", CHINESE_TEXT + "\nif (a) { return b; }."),
     "map-cc": ("lenticular_ratio.max", "【" + PROSE[:60] + "】" + PROSE),
     "c4": ("lang_en.min", CHINESE_TEXT),
+    "mc4": ("long_lines.min", STORY),
     "mc4-zh": ("long_lines.min", CHINESE_TEXT),
     "gopher": ("stop_word_kinds.min", " ".join(word for word in STORY.split() if word.lower() not in ch.STOP_WORDS)),
     "fineweb": ("line_under_30_ratio.max", "\n".join(STORY.split())),
@@ -50,7 +51,8 @@ def test_english_prose_stays(name: str) -> None:
 
 def test_long_lines_stay_in_mc4() -> None:
     """It asks for three lines of 200 characters, and for Chinese."""
-    assert reasons("mc4-zh", "\n".join([(PROSE + PROSE[::-1])[k : k + 210] for k in (0, 40, 80)])) == []
+    long = "\n".join([(PROSE + PROSE[::-1])[k : k + 210] for k in (0, 40, 80)])
+    assert reasons("mc4-zh", long) == reasons("mc4", long) == []
 
 
 @pytest.mark.parametrize("name", JUNK)

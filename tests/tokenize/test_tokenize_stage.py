@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +18,7 @@ import run_folder
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mdfs import verify
 from mdfs.ledger import File
 from mdfs.schema import SHARD
 from mdfs.storage import Store
@@ -197,3 +202,50 @@ def test_a_second_run_does_nothing_and_other_tokens_a_shard_do_it_anew(tmp_path:
     data = run_folder.finish(store, 200)
     assert sorted(store.list("shards")) == [shard["path"] for shard in data["shards"]]
     assert len(data["shards"]) > len(before)
+
+
+def parted(folder: Path, languages: list[str | None], *, partition: bool) -> tuple[Store, dict[str, Any]]:
+    """A finished run over one part of a source whose documents have these languages."""
+    store = Store(str(folder))
+    run_folder.fill(store, "part-a", "web", run_folder.texts(len(languages)), languages)
+    return store, run_folder.finish(store, 200, partition=partition)
+
+
+def test_shards_are_parted_by_language_and_the_corpus_stays_the_same(tmp_path: Path) -> None:
+    """Each shard has one language, which the manifest names; what the corpus contains is what it is in one folder."""
+    languages = ["zh", "en", None, "und-Latn", "zh", "../x"] * 9
+    store, data = parted(tmp_path / "parted", languages, partition=True)
+    _, together = parted(tmp_path / "together", languages, partition=False)
+    assert data["content_digest"] == together["content_digest"]
+    assert data["totals"]["docs"] == len(languages)
+    assert not [shard for shard in together["shards"] if "language" in shard]
+    schema = json.loads((resources.files("mdfs") / "manifest.schema.json").read_text("utf-8"))
+    jsonschema.validate(data, schema)
+    said = dict(zip([run_folder.doc_id("web", "part-a", k) for k in range(54)], languages, strict=True))
+    for shard in data["shards"]:
+        with store.open(shard["path"]) as handle:
+            ids = pq.ParquetFile(handle).read(["doc_id"])["doc_id"].to_pylist()
+        assert {said[doc] or "und" for doc in ids} == {shard["language"]}
+        assert shard["path"].split("/")[:3] == ["shards", "web", f"lang={stage.folder(shard['language'])}"]
+    rows = Counter({shard["language"]: 0 for shard in data["shards"]})
+    for shard in data["shards"]:
+        rows[shard["language"]] += shard["rows"]
+    assert rows == {"zh": 18, "en": 9, "und": 9, "und-Latn": 9, "../x": 9}
+    assert len([shard for shard in data["shards"] if shard["language"] == "zh"]) > 1, "closed by tokens as well"
+    assert verify.verify(store) == []
+
+
+def test_a_changed_language_is_found(tmp_path: Path) -> None:
+    """The manifest's language is that of the ledger."""
+    store, data = parted(tmp_path, ["zh", "en"] * 5, partition=True)
+    data["shards"][0]["language"] = "fr"
+    store.write_json("manifest.json", data)
+    assert any("says language fr, the ledger en" in problem for problem in verify.verify(store))
+
+
+def test_a_measurement_that_is_not_there_stops_the_unit(tmp_path: Path) -> None:
+    """Parts without `lang` are not quietly put into one folder."""
+    store = Store(str(tmp_path))
+    run_folder.fill(store, "part-a", "web", run_folder.texts(3))
+    with pytest.raises(KeyError, match="signals"):
+        run_folder.finish(store, partition=True)

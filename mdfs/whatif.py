@@ -34,7 +34,7 @@ from mdfs.report import sampling
 from mdfs.report.facts import Facts, gather
 from mdfs.report.terminal import fold, line
 from mdfs.report.words import limit_words, value_words
-from mdfs.rules import decide
+from mdfs.rules import compression, decide
 from mdfs.rules import signals as registry
 from mdfs.storage import Store
 
@@ -141,13 +141,18 @@ def compare(
         `newly_dropped` with their reasons and `samples`, `sources`, and `notes` on what the figures cannot know.
 
     Raises:
-        UsageError: no run's folder, no rules done in it, or no good setting.
+        UsageError: no run's folder, no rules done in it, no good setting, or a limit on what is measured only where
+            it is asked for, and was not.
         RunError: the files lack a measurement that is asked for, or rows that the ledger counts.
     """
     facts = gather(store)
     if "rules" not in facts.totals:
         raise UsageError(f"{store.uri}: nothing has been measured yet; run `mdfs rules` first")
     new = changed(recipe or facts.recipe, settings)
+    if compression.NAME in new.rules and not compression.asked(facts.recipe):
+        raise UsageError(
+            f"{compression.NAME} was not measured in this run: its recipe has no limit on it; run with one"
+        )
     tally = _tally(facts, new.rules, samples)
     old = facts.totals["rules"]
     if tally.sum("docs") != old.docs_out + old.docs_dropped:

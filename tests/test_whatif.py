@@ -21,11 +21,12 @@ from mdfs.errors import RunError, UsageError
 from mdfs.ledger import Ledger, total
 from mdfs.progress import Progress
 from mdfs.recipe import Recipe
-from mdfs.rules import signals, stage
+from mdfs.rules import compression, signals, stage
 from mdfs.stage import Run
 from mdfs.storage import Store
 
-NUMBERS = [field.name for field in signals.SIGNALS if not pa.types.is_string(field.type)]
+#: Measurements that are numbers and always made.
+NUMBERS = [f.name for f in signals.SIGNALS if not pa.types.is_string(f.type) and f.name != compression.NAME]
 TEXTS = [
     PROSE,
     PROSE[:200],
@@ -111,6 +112,12 @@ def test_words(store: Store) -> None:
     text = whatif.render(found)
     assert "lang                         no limit → one of en" in text
     assert "lang zh (any_of en)" in text
+
+
+def test_what_was_not_measured_is_not_decided(store: Store) -> None:
+    """A measurement that is made only where it is asked for cannot be limited afterwards."""
+    with pytest.raises(UsageError, match="compression_ratio was not measured"):
+        whatif.compare(store, settings=["rules.compression_ratio.min=0.2"])
 
 
 def test_funnel(store: Store) -> None:

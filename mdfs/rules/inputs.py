@@ -24,6 +24,10 @@ def digests(recipe: Recipe) -> dict[str, Any]:
         from mdfs.rules import language
 
         said["language"] = language.digest(recipe.path(recipe.language.model))
+    from mdfs.rules import compression
+
+    if compression.asked(recipe):
+        said["zlib"] = compression.version()
     if recipe.edits.simplify:
         from mdfs.rules import simplify
 

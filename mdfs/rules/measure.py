@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from mdfs.recipe import Edits, Recipe
 from mdfs.rules import (
     addresses,
+    compression,
     kernel,
     language,
     matching,
@@ -44,6 +45,7 @@ def measured(batch: pa.RecordBatch, recipe: Recipe) -> pa.RecordBatch:
     lists = phrases.categories(recipe)
     counts |= _counters(offsets, data, _buffers(batch.column("title")), batch.column("source"), lists)
     counts |= _addresses(batch.column("url"), recipe)
+    counts |= _compressed(offsets, data, recipe)
     found = _identified(texts, recipe)
     offsets, data, personal_data = personal.scan(offsets, data, edits.pii, edits.pii_tokens)
     counts |= _columns(personal.COUNTERS, personal_data)
@@ -59,6 +61,12 @@ def measured(batch: pa.RecordBatch, recipe: Recipe) -> pa.RecordBatch:
 def _addresses(urls: pa.StringArray, recipe: Recipe) -> Counters:
     paths = tuple(recipe.path(entry) for entry in recipe.urls.listed)
     return _columns(addresses.COUNTERS, addresses.measure(urls, *_buffers(urls), recipe.urls, paths))
+
+
+def _compressed(offsets: npt.NDArray[np.int32], data: npt.NDArray[np.uint8], recipe: Recipe) -> Counters:
+    """Bytes of the texts, and of what zlib makes of them; -1 where the recipe does not ask for it."""
+    found = compression.sizes(offsets, data) if compression.asked(recipe) else np.full(len(offsets) - 1, -1)
+    return {"text_bytes": np.diff(offsets).astype(np.int64), "compressed_bytes": found}
 
 
 def _identified(texts: pa.StringArray, recipe: Recipe) -> tuple[list[str], npt.NDArray[np.float64]] | None:

@@ -113,3 +113,15 @@ def _top(m: Measured, n: int) -> Values:
 
 def _repeated(m: Measured, n: int) -> Values:
     return Values(divide(m.counts[f"duplicate_{n}gram"], m.counts["units"]).values, m.counts["units"] < n)
+
+
+@ratio
+def compression_ratio(m: Measured) -> Values:
+    """Bytes of the text as zlib compresses it (level 6) a byte of UTF-8; null where a recipe does not ask for it.
+
+    It takes longer than all other measurements together, so it is made only where the recipe limits it or prefers
+    copies by it; null without text too. Low in text that repeats itself, high in noise, and over 1 in texts of a
+    sentence. The range to keep is found on good text of the same language (Compel, OpenReview KFafeqE5fe): a Han
+    character has three bytes, which compress further than three letters.
+    """
+    return m.share("compressed_bytes", "text_bytes")

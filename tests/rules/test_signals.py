@@ -13,8 +13,8 @@ import pytest
 from rules_documents import batch
 
 from mdfs import rules
-from mdfs.recipe import Edits, Recipe, Urls, WordList
-from mdfs.rules import registry, signals
+from mdfs.recipe import Dedup, Edits, Limit, Recipe, Urls, WordList
+from mdfs.rules import compression, registry, signals
 
 GOLDEN = Path(__file__).parent / "golden"
 PLAIN = Recipe(name="plain")
@@ -25,6 +25,8 @@ LINES = Edits(end_marks=True, drop_lines_with=("javascript",), paragraphs=True)
 
 def recipe_for(name: str, folder: Path) -> Recipe:
     """The recipe under which a golden file is measured: edits, word lists and domain lists where the signal is theirs."""
+    if name == compression.NAME:
+        return Recipe(name="compressed", rules={name: Limit(max=2)})
     if name == "edited_personal":
         return Recipe(name="pii", edits=PII)
     if name == "edited_line_chars":
@@ -95,3 +97,17 @@ def test_names_need_no_compiler() -> None:
     code = f"import sys, mdfs.rules.signals, mdfs.rules.decide; {look}"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "[]"
+
+
+def test_compression_is_measured_where_it_is_asked_for() -> None:
+    """Null unless the recipe limits it or prefers by it, and zlib's version is in the digest then."""
+    asking = [
+        Recipe("r", rules={compression.NAME: Limit(min=0.1)}),
+        Recipe("r", dedup=Dedup(prefer=(compression.NAME,))),
+    ]
+    digests = [said.stage_digest("rules") for said in (PLAIN, *asking)]
+    assert len(set(digests)) == 3
+    for said, there in zip((PLAIN, *asking), (False, True, True), strict=True):
+        texts = batch(["天地玄黄" * 40, "短"]).slice(0, 1)
+        value = rules.annotate(texts, said).column("signals")[0][compression.NAME].as_py()
+        assert (value is not None and value < 0.2) if there else value is None

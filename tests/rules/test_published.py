@@ -9,7 +9,7 @@ from mdfs import recipe, rules
 from mdfs.rules import characters as ch
 
 CHINESE = ("pangu-alpha", "chinesewebtext", "cluecorpus2020", "map-cc")
-ENGLISH = ("c4", "gopher", "fineweb", "pile-cc")
+ENGLISH = ("c4", "gopher", "fineweb", "mt-nlg", "pile-cc")
 STORY = (
     "The old man had lived with the river for so long that he could tell the hour from its sound. Every morning he "
     "walked down to the bank, sat on a flat stone, and waited for the first boat. People from the town said that he "
@@ -28,6 +28,7 @@ JUNK = {
     "mc4-zh": ("long_lines.min", CHINESE_TEXT),
     "gopher": ("stop_word_kinds.min", " ".join(word for word in STORY.split() if word.lower() not in ch.STOP_WORDS)),
     "fineweb": ("line_under_30_ratio.max", "\n".join(STORY.split())),
+    "mt-nlg": ("chars.min", STORY.split("\n")[0]),
     "pile-cc": ("lang_en.min", CHINESE_TEXT),
 }  # fmt: skip
 

@@ -306,7 +306,8 @@ def _document(i: Any, stop: Any, data: Any, on: Any, actions: Any, classes: Any,
     """Write one document, bytes `i` to `stop` of `data`, from `out[o]` on; return where it ends."""
     unicode, whitespace = on[UNICODE], on[WHITESPACE]
     # Where the document and the line begin in `out`; whether a blank ends the line; the character before.
-    begin, line, blank, before = o, o, np.bool_(False), 0
+    blank: Any = np.bool_(False)
+    begin, line, before = o, o, 0
     while i < stop:
         at = i
         c, i = _decode(data, i)

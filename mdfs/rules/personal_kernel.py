@@ -23,7 +23,7 @@ PHONE, ID_CARD, BANK_CARD, EMAIL, IM, PLATE, IP = range(7)
 #: Groups of digits that are read together.
 _GROUPS = 6
 _SPACE, _DASH, _PAREN = 1, 2, 3
-_NONE = np.int64(-1)
+_NONE: Any = np.int64(-1)
 
 
 @inlined

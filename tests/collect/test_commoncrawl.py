@@ -218,7 +218,7 @@ def test_a_bound_cuts_a_fair_sample_that_is_always_the_same(crawl: tuple[Path, l
     first_half = set(places(rows[:half]))
     assert 15 < len(first_half & set(most[60])) < 45, "hosts of the whole alphabet"
     once = planned(inline(tmp_path / "again", recipe(other, max_records=20)))
-    assert len(once) >= 19
+    assert len(once) >= 15, "a record that the index has twice takes two places"
     assert set(once) <= set(most[20]), "an index in another order, some rows twice"
 
 

@@ -8,11 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 CORPUS = Path(__file__).parent / "sample" / "corpus"
 
 #: Workers of Spark import `unit_workers` by its name; they inherit this from the JVM, whichever test starts it.
 os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+
+# No test fails for being slow: the first example of many a property compiles a kernel.
+settings.register_profile("mdfs", deadline=None)
+settings.load_profile("mdfs")
 
 
 def mdfs(*arguments: str | Path, timeout: float = 600) -> subprocess.CompletedProcess[str]:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mdfs.collect import euctw
 from mdfs.collect.common_hanzi import COMMON_HANZI
 
 #: Bytes by which an encoding is decided. 500 bytes of Chinese would do; pages begin with code and names.
@@ -44,6 +45,7 @@ _CANDIDATES = (
     "big5hkscs",
     "utf-16-le",
     "utf-16-be",
+    "euc_tw",
     "cp949",
     "cp932",
     "euc_jp",
@@ -65,11 +67,12 @@ _LABELS = {
     **dict.fromkeys(("shift_jis", "shift-jis", "sjis", "x-sjis", "windows-31j", "ms_kanji"), "cp932"),
     **dict.fromkeys(("hz-gb-2312", "hz"), "hz"),
     **dict.fromkeys(("iso-2022-jp", "csiso2022jp"), "iso2022_jp"),
+    **dict.fromkeys(("euc-tw", "x-euc-tw", "cns11643", "x-cns11643", "eten"), "euc_tw"),
     "x-euc-jp": "euc_jp",
 }  # fmt: skip
 #: What a declaration may name. Python's other codecs are no text encodings, or hide text from a look at the bytes.
 _KNOWN = re.compile(
-    r"utf-8|utf-16-(?:le|be)|gb18030|big5hkscs|cp949|cp932|euc_jp|euc_jisx0213|iso2022_(?:jp|kr)|hz|johab|koi8-[rtu]"
+    r"utf-8|utf-16-(?:le|be)|gb18030|big5hkscs|cp949|cp932|euc_jp|euc_tw|euc_jisx0213|iso2022_(?:jp|kr)|hz|johab|koi8-[rtu]"
     r"|cp12\d\d|cp8\d\d|cp437|iso8859-\d+|tis-620|mac-\w+|cp10007"
 )
 
@@ -260,9 +263,12 @@ def _resync(error: UnicodeError) -> tuple[str, int]:
     """Go on behind a broken place: one byte on or two, whichever makes better sense of what follows.
 
     After a broken byte the second byte of its character would be taken for a first one, and so on to the next ASCII.
+    A whole character of four bytes that no table has is left behind at once.
     """
     if not isinstance(error, UnicodeDecodeError):
         raise error
+    if error.encoding == "euc_tw" and error.end - error.start == euctw.LONG:
+        return "\ufffd", error.end
     ways = (error.start + 1, min(error.start + 2, len(error.object)))
     scores = [_sense(error.object[way : way + _AHEAD], error.encoding) for way in ways]
     return "\ufffd", ways[scores[1] > scores[0]]

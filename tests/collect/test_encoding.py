@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import codecs
+import shutil
+import subprocess
 import time
 
 import pytest
@@ -31,6 +33,43 @@ LABELS = [None, "utf-8", "gb2312", "big5", "iso-8859-1", "x-nonsense", "", "rot1
 @pytest.mark.parametrize(("text", "codec"), RIGHT)
 def test_the_bytes_decide_whatever_is_declared(text: str, codec: str, label: str | None) -> None:
     assert decode(text.encode(codec), label)[0] == text
+
+
+def _iconv(raw: bytes) -> str:
+    """What the system's own converter makes of EUC-TW; characters that it does not know are left out."""
+    command = ["iconv", "-c", "-f", "EUC-TW", "-t", "UTF-8"]
+    return subprocess.run(command, input=raw, capture_output=True, check=False).stdout.decode()
+
+
+EUC_TW = bytes.fromhex("ead7c6a1c6cbc4f4c5b2cfd0c6fcd9c2f7eec4d8e5eec5bfd8c4a1a4c4a38ea2a1a1")
+
+
+def test_euc_tw_is_told_by_its_bytes() -> None:
+    assert decode(EUC_TW * 2)[1] == "euc_tw"
+    assert decode(EUC_TW, "euc-tw")[0] == "臺北市今天表示問題已經引起。丁乂"
+
+
+def test_a_character_of_another_plane_of_euc_tw_is_one_mark() -> None:
+    text, name = decode(EUC_TW + b"\x8e\xa3\xc4\xe3" + EUC_TW, "euc-tw")
+    assert (name, text.count("\ufffd")) == ("euc_tw", 1)
+    assert text.replace("\ufffd", "") == decode(EUC_TW, "euc-tw")[0] * 2
+
+
+@pytest.mark.skipif(shutil.which("iconv") is None, reason="no iconv on this machine")
+@pytest.mark.parametrize("plane", [1, 2])
+def test_euc_tw_is_what_the_system_says(plane: int) -> None:
+    prefix = b"" if plane == 1 else b"\x8e\xa2"
+    compared = 0
+    for row in range(0xA1, 0xFF):
+        codes = [prefix + bytes([row, column]) for column in range(0xA1, 0xFF)]
+        codes = [code for code in codes if "\ufffd" not in code.decode("euc_tw", "replace")]
+        told = _iconv(b"\n".join(codes)).translate(str.maketrans("‾∼♁☉", "¯～⊕⊙")).split("\n")
+        pairs = [(code.decode("euc_tw", "replace"), want) for code, want in zip(codes, told, strict=True) if want]
+        assert [ours for ours, _ in pairs] == [want for _, want in pairs]
+        compared += len(pairs)
+    if not compared:
+        pytest.skip("this iconv has no EUC-TW")
+    assert compared == {1: 5867, 2: 7650}[plane]
 
 
 def test_hz_where_it_is_declared() -> None:

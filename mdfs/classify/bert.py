@@ -187,7 +187,7 @@ class Bert:
 
     def _check_config(self) -> None:
         config = json.loads((self.card.folder / "config.json").read_text(encoding="utf-8"))
-        longest = self.card.windows.total + 4
+        longest = self.card.windows.longest_row
         if config.get("model_type") != "bert":
             raise UsageError(
                 f"{self.card.folder}: config.json says model_type {config.get('model_type')!r}; only bert is supported"

@@ -1,4 +1,4 @@
-"""What a BERT sees of a document: the head, the middle and the tail, in tokens; the same in training and in use."""
+"""What a model sees of a document: its head, pieces of its middle and its tail; the same in training and in use."""
 
 from __future__ import annotations
 
@@ -19,47 +19,65 @@ window."""
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """How many units (tokens or characters) are looked at from the head, around the middle and from the tail."""
+    """How many units (tokens or characters) are looked at from the head, between head and tail, and from the tail.
+
+    The middle is looked at in `pieces` of equal length, spread evenly: what most of a long page is, several short looks
+    tell better than a long one (a menu of 200 characters fills a whole window of a page whose text follows it).
+    """
 
     head: int
     middle: int
     tail: int
+    pieces: int = 1
 
     def __post_init__(self) -> None:
         if self.head < 1 or self.middle < 0 or self.tail < 0:
             raise ValueError(f"windows must be head >= 1, middle >= 0, tail >= 0, not {self}")
+        if self.pieces < 1 or self.middle % self.pieces:
+            raise ValueError(f"the middle must be a multiple of its pieces, not {self}")
 
     @property
     def total(self) -> int:
         """Units looked at in a document that is long enough."""
         return self.head + self.middle + self.tail
 
+    @property
+    def longest_row(self) -> int:
+        """Tokens of a long document's row: those looked at, a start, and a separator behind each slice."""
+        return self.total + len(self.lengths) + 1
+
     def scaled(self, factor: int) -> Windows:
         """Windows `factor` times as large."""
-        return Windows(self.head * factor, self.middle * factor, self.tail * factor)
+        return Windows(self.head * factor, self.middle * factor, self.tail * factor, self.pieces)
+
+    @property
+    def lengths(self) -> list[int]:
+        """The length of each slice of a long document, none of them 0."""
+        return [n for n in (self.head, *[self.middle // self.pieces] * self.pieces, self.tail) if n]
 
     def slices(self, length: int) -> list[slice]:
-        """One slice over all of a sequence of `length` units that fits, else up to three slices that do not overlap."""
+        """One slice over all of a sequence of `length` units that fits, else slices in order that do not overlap."""
         if length <= self.total:
             return [slice(0, length)]
-        start = self.head + (length - self.total) // 2
-        cuts = [slice(0, self.head), slice(start, start + self.middle), slice(length - self.tail, length)]
+        each, spare = self.middle // self.pieces, length - self.total
+        starts = [self.head + i * each + spare * (2 * i + 1) // self.pieces // 2 for i in range(self.pieces)]
+        cuts = [slice(0, self.head), *(slice(s, s + each) for s in starts), slice(length - self.tail, length)]
         return [c for c in cuts if c.stop > c.start]
 
     def as_dict(self) -> dict[str, int]:
         """The table that stands in a card."""
-        return asdict(self)
+        return {name: n for name, n in asdict(self).items() if name != "pieces" or n > 1}
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Windows:
         """The windows of a card's table; KeyError or ValueError where it is no such table."""
-        return cls(int(table["head"]), int(table["middle"]), int(table["tail"]))
+        return cls(int(table["head"]), int(table["middle"]), int(table["tail"]), int(table.get("pieces", 1)))
 
 
 class WindowTokenizer:
-    """Turns texts into rows of token ids of at most `max_tokens` = windows.total + 4.
+    """Turns texts into rows of token ids of at most `max_tokens` = windows.longest_row.
 
-    A row is CLS, the head, SEP, the middle, SEP, the tail, SEP; a short text is CLS, the text, SEP. CLS and SEP are
+    A row is CLS, the head, SEP, each piece of the middle, SEP, the tail, SEP; a short text is CLS, the text, SEP. CLS and SEP are
     what the tokenizer itself puts around a text (`<s>` `</s>`, or `[CLS]` `[SEP]`).
     """
 
@@ -74,8 +92,8 @@ class WindowTokenizer:
         if len(around) < 2:
             raise ValueError(f"{path}: the tokenizer puts no start and end token around a text")
         self._cls, self._sep = around[0], around[-1]
-        self.windows = windows
-        self.max_tokens = windows.total + 4
+        self.path, self.windows = path, windows
+        self.max_tokens = windows.longest_row
 
     def rows(self, texts: Sequence[str | None]) -> list[npt.NDArray[np.int64]]:
         """Token ids, int64[length], of each text; null counts as empty."""
@@ -102,11 +120,9 @@ class WindowTokenizer:
 
     def _trim(self, pieces: Sequence[list[int]]) -> list[list[int]]:
         """Cut the pieces of a long text to their windows: the head keeps its start, the tail its end."""
-        w = self.windows
-        wanted = [n for n in (w.head, w.middle, w.tail) if n]
         out = []
-        for index, (piece, want) in enumerate(zip(pieces, wanted, strict=True)):
+        for index, (piece, want) in enumerate(zip(pieces, self.windows.lengths, strict=True)):
             spare = max(0, len(piece) - want)
-            first = 0 if index == 0 else spare if index == len(pieces) - 1 and w.tail else spare // 2
+            first = 0 if index == 0 else spare if index == len(pieces) - 1 and self.windows.tail else spare // 2
             out.append(piece[first : first + want])
         return out

@@ -6,6 +6,7 @@ other) never stand on both sides of a split, so that a held-out figure is not a 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -17,6 +18,10 @@ from urllib.parse import urlsplit
 
 LABELS = ("ad", "high", "low")
 """The labels of the quality task, in the order of the score columns (alphabetical)."""
+
+NEWS_LABELS = Path(__file__).parent / "data" / "news_labels.jsonl"
+"""The label that a reader gave to each text of the set `news`, by the text's digest; the texts are not ours to hand
+on."""
 
 _NOT_WORD = re.compile(r"\W+")
 _SHINGLE = (
@@ -97,14 +102,26 @@ def read_source(source: Source, data: Path) -> list[Doc]:
         if label is None or len(row["text"]) < 20:  # shorter is a fragment, whose label the set does not tell
             continue
         name = row.get("id") or f"{source.name}#{number}"
-        text = _clean(f"{row['title'].strip()}\n{row['text']}" if source.name == "news" else row["text"])
-        docs.append(Doc(name, text, label, source.name, _group(source.name, name)))
+        docs.append(Doc(name, _clean(row["text"]), label, source.name, _group(source.name, name)))
     return docs
 
 
+def text_key(text: str) -> str:
+    """What stands for a text in `NEWS_LABELS`: 16 hex digits of the sha256 of the text without blanks at its ends."""
+    return hashlib.sha256(text.strip().encode()).hexdigest()[:16]
+
+
+@functools.cache
+def news_labels(least: int = 2) -> dict[str, str]:
+    """The labels of news articles by `text_key`, of those whose reader's confidence (1 to 3) was at least `least`."""
+    return {row["text_sha256"]: row["label"] for row in read_rows(NEWS_LABELS) if int(row["confidence"]) >= least}
+
+
 def _label(source: str, row: dict[str, str]) -> str | None:
-    if source == "news":  # a click-bait label is no quality label: most of those articles are well-formed news
-        return "high" if str(row["clickbait"]) == "0" else None
+    if (
+        source == "news"
+    ):  # a click-bait flag is no quality label, so we read them; half of the titles are another text's
+        return news_labels().get(text_key(row["text"]))
     if source == "sms":  # an ordinary message is chat, neither good text nor rubbish
         return "ad" if str(row["spam"]) == "1" else None
     return "high"

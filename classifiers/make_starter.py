@@ -40,7 +40,7 @@ from mdfs.classifiers.train_fasttext import Settings as FastTextSettings
 from mdfs.classifiers.train_fasttext import train_artifact
 
 from mdfs.classify import Classifier, load, read_card, seal
-from mdfs.classify.artifact import DEFAULT_WINDOWS, sha256_of
+from mdfs.classify.artifact import sha256_of
 from mdfs.classify.bert import Bert, installed_backends
 from mdfs.classify.tokens import Windows
 
@@ -48,16 +48,18 @@ WRITTEN = tuple(sorted((Path(__file__).parent / "data").glob("written*.jsonl")))
 """Texts written for this project; a group-aware fifth of them is held out and measured by `floors.json`."""
 
 SALT, SHARE = "starter 1", 0.18
-BERT_WINDOWS = Windows(84, 44, 60)
+WINDOWS = {"fasttext": Windows(300, 900, 300, 6), "bert": Windows(72, 160, 56, 5)}
+"""Characters for fastText, tokens for BERT. Pages are 5,000 characters and more, and their first 200 often a menu."""
+
 DERIVED = {
-    "fasttext": {"ad": 6000, "low": 6000, "high": 3000},
-    "bert": {"ad": 900, "low": 1200, "high": 700},
-    "held": {"ad": 200, "low": 200, "high": 150},
+    "fasttext": {"ad": 6000, "low": 6000, "high": 6000},
+    "bert": {"ad": 2400, "low": 2400, "high": 2800},
+    "held": {"ad": 200, "low": 200, "high": 200},
 }
 """How many documents are derived for each model's training, and for the held-out part."""
 
-WRITTEN_TIMES = {"fasttext": 8, "bert": 4}
-"""How often a written text is repeated: they are few, but the nearest to the real web."""
+WRITTEN_TIMES = {"fasttext": {"pages": 10, "short": 6}, "bert": {"pages": 6, "short": 2}}
+"""How often a written text is repeated: they are few, but the nearest to the real web, whole pages above all."""
 
 BERT_SETTINGS = Settings(epochs=1, learning_rate=1.5e-4, token_budget=2048)
 
@@ -79,7 +81,7 @@ LIMITS = (
     "differ a little between kinds of CPU and between onnxruntime and torch."
 )
 
-REAL_FOR_BERT = 1300
+REAL_FOR_BERT = 2400
 """How many real documents are drawn for BERT, evenly over the sets."""
 
 
@@ -87,6 +89,11 @@ def written_split() -> tuple[list[Doc], list[Doc]]:
     """The written texts as (for training, held out)."""
     docs = [d for path in WRITTEN for d in read_labelled(path, "written")]
     return split(join_near_duplicates(docs), SHARE, SALT)
+
+
+def is_page(doc: Doc) -> bool:
+    """Whether a written text is a whole page as an extractor leaves it, and not a short one."""
+    return doc.id.startswith("page-")
 
 
 def assemble(shared: Path) -> tuple[list[Doc], list[Doc]]:
@@ -98,11 +105,11 @@ def assemble(shared: Path) -> tuple[list[Doc], list[Doc]]:
 
 
 def evenly(docs: Sequence[Doc], count: int, seed: int) -> list[Doc]:
-    """About `count` documents, the same number of each source as far as it has them."""
+    """About `count` documents, the same number of each source and label as far as it has them."""
     rng = random.Random(seed)  # noqa: S311 (no secret)
-    by_source: dict[str, list[Doc]] = {}
+    by_source: dict[tuple[str, str], list[Doc]] = {}
     for doc in docs:
-        by_source.setdefault(doc.source, []).append(doc)
+        by_source.setdefault((doc.source, doc.label), []).append(doc)
     each = count // max(1, len(by_source))
     return [d for _, members in sorted(by_source.items()) for d in rng.sample(members, min(each, len(members)))]
 
@@ -123,12 +130,12 @@ def step_data(shared: Path, work: Path) -> None:
     written, floors = written_split()
     rng = random.Random(7)  # noqa: S311 (no secret)
     for name, real in (("fasttext", train), ("bert", evenly(train, REAL_FOR_BERT, 3))):
-        docs = [*real, *derive(train, "train", DERIVED[name], seed=11), *written * WRITTEN_TIMES[name]]
+        repeated = [d for d in written for _ in range(WRITTEN_TIMES[name]["pages" if is_page(d) else "short"])]
+        docs = [*real, *derive([*train, *written], "train", DERIVED[name], seed=11), *repeated]
         rng.shuffle(docs)
         write_docs(docs, work / f"train-{name}.jsonl")
-    write_docs(
-        [*evenly(held, 150, 5), *derive(held, "held out", DERIVED["held"], seed=12), *floors * 2], work / "held.jsonl"
-    )
+    made = derive([*held, *floors], "held out", DERIVED["held"], seed=12)
+    write_docs([*evenly(held, 150, 5), *made, *floors * 2], work / "held.jsonl")
     write_docs(floors, work / "floors.jsonl")
 
 
@@ -136,9 +143,9 @@ def step_bert(shared: Path, work: Path, minutes: float) -> None:
     """Prune the encoder and fine-tune it on train-bert.jsonl; the float weights lie in work/bert."""
     docs = read_docs(work / "train-bert.jsonl")
     texts = [d.text for d in read_docs(work / "train-fasttext.jsonl")]
-    positions = BERT_WINDOWS.total + 4
+    positions = WINDOWS["bert"].longest_row
     prune(shared / "models" / "e5-small-zh", work / "small", texts, pieces=9000, layers=4, positions=positions)
-    trainer = fine_tune(work / "small", work / "bert", docs, BERT_WINDOWS, replace(BERT_SETTINGS, minutes=minutes))
+    trainer = fine_tune(work / "small", work / "bert", docs, WINDOWS["bert"], replace(BERT_SETTINGS, minutes=minutes))
     (work / "bert-run.json").write_text(json.dumps(trainer.run | {"minutes": minutes}), encoding="utf-8")
 
 
@@ -152,7 +159,7 @@ def step_fasttext(work: Path) -> None:
     measured = work / "leave-one-out.json"
     if measured.exists():
         fields["leave_one_source_out"] = json.loads(measured.read_text(encoding="utf-8"))
-    train_artifact(train, held, work / "fasttext", DEFAULT_WINDOWS["fasttext"], FastTextSettings(), fields)
+    train_artifact(train, held, work / "fasttext", WINDOWS["fasttext"], FastTextSettings(), fields)
 
 
 def about(name: str, train: Sequence[Doc]) -> dict[str, Any]:
@@ -224,7 +231,7 @@ def pack_bert(work: Path, out: Path, e5: Path) -> None:
     for path in out.iterdir():
         path.chmod(0o644)
     train, held = read_docs(work / "train-bert.jsonl"), read_docs(work / "held.jsonl")
-    how = {"windows": BERT_WINDOWS.as_dict(), "pooling": "mean", "unit": "tokens"}
+    how = {"windows": WINDOWS["bert"].as_dict(), "pooling": "mean", "unit": "tokens"}
     fields = about("starter-bert", train) | {
         "preprocessing": how,
         "settings": asdict(BERT_SETTINGS),

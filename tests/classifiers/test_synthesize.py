@@ -6,7 +6,8 @@ import random
 
 import pytest
 from mdfs.classifiers.datasets import Doc
-from mdfs.classifiers.synthesize import RECIPES, Pool, derive, sentences
+from mdfs.classifiers.pool import Pool, sentences
+from mdfs.classifiers.synthesize import RECIPES, derive
 
 TEXT = "".join(
     f"第{i}天，村里的人沿着河岸修路，石头从山上一块一块抬下来。到了傍晚，大家坐在树下喝茶，谈论今年的收成和雨水。\n"

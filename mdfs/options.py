@@ -258,7 +258,8 @@ class Decontaminate:
 
 @dataclass(frozen=True)
 class Classify:
-    """The fine filter.
+    """The fine filter. A document goes for any reason that there is: to let the draw or the share alone decide, keep
+    all labels.
 
     Attributes:
         model: name of a shipped artifact or path of an artifact folder; empty: no fine filter.
@@ -278,11 +279,19 @@ class Tokenize:
     Attributes:
         tokenizer: name of a shipped tokenizer or path of a tokenizer.json.
         eod: the token that ends a document, as it is spelt in the tokenizer's vocabulary.
+        rank_by: the label whose probability is the score of the two below.
+        pareto_alpha: a document stays where a Pareto number drawn from its id exceeds 1 - score; GPT-3 has 9
+            (Brown et al. 2020, arXiv:2005.14165, appendix A), the Pile and MT-NLG 3; 0: no draw.
+        top_share: glob of a source's name → the share of its documents, best scores first, that stays; a source that
+            no glob fits keeps all. Counted over what dedup left of the source.
         shard_tokens: a shard is closed when it holds this many tokens (100 M: 400 MB of uint32 before zstd).
         partition_by_language: each shard holds documents of one language (the measurement `lang`), in
             `shards/<source>/lang=<code>/`; the manifest says which. What the corpus contains stays the same.
     """
 
+    rank_by: str = "high"
+    pareto_alpha: float = 0.0
+    top_share: dict[str, float] = field(default_factory=dict)
     tokenizer: str = "starter"
     eod: str = "<|endoftext|>"
     shard_tokens: int = 100_000_000

@@ -335,6 +335,9 @@ def _check_values(recipe: Recipe, where: str) -> None:
     }
     _check_crawl(recipe.commoncrawl, where)
     _check_decontaminate(recipe.decontaminate, where)
+    from mdfs.classify import decide
+
+    decide.check(recipe.classify, where)
     if recipe.dedup.minhash is not None:
         minhash = recipe.dedup.minhash
         positive |= {"dedup.minhash.ngram": minhash.ngram, "dedup.minhash.num_perm": minhash.num_perm}

@@ -13,7 +13,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 STAGES = ("collect", "rules", "dedup", "classify", "tokenize")
-LAZY = {"torch", "transformers", "onnxruntime", "fasttext", "onnx"}
+LAZY = {"torch", "transformers", "onnxruntime", "fasttext", "onnx", "jieba"}
 
 
 def imports(tree: ast.AST, top_only: bool = False) -> Iterator[tuple[int, str]]:

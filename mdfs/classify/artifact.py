@@ -12,8 +12,10 @@ The card's fields (those without * may be left out):
     kind*            "fasttext", "bert" or "cascade"
     labels*          the labels, in the order of the score columns
     files*           {name: {"sha256": hex digest, "bytes": size}}
-    preprocessing    windows {head, middle, tail}; for bert also pooling ("mean" or "pooler") and prefix
-    calibration      {"temperature": t}: scores are softmax(logits / t)
+    preprocessing    windows {head, middle, tail}; for fasttext also segmenter ("jieba": words instead of characters);
+                     for bert also pooling ("mean", "cls" or "pooler") and prefix
+    calibration      {"temperature": t}: scores are softmax(logits / t); or {"isotonic": {label: {"x": […], "y": […]}}}:
+                     each label's softmax(logits) through its curve, then divided by their sum
     cascade          {"first": folder, "second": folder, "threshold": {label: score}}
     name task licence created_by training metrics floors agreement limits ...      for readers; kept as they are
 
@@ -26,6 +28,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, cast
 
@@ -61,15 +64,18 @@ class Cascade:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What a card says, checked; `fields` is the whole table, for readers. `digest` covers the card and, through the
-    digests that it holds, every file of the model: 64 hex digits."""
+    """What a card says, checked; `fields` is the whole table, for readers. `isotonic` are x and y of each label's
+    curve; `segmenter` names what cuts texts into words for fastText, empty for characters. `digest` covers the card
+    and, through the digests that it holds, every file of the model: 64 hex digits."""
 
     folder: Path
     kind: Literal["fasttext", "bert", "cascade"]
     labels: tuple[str, ...]
     windows: Windows
-    pooling: Literal["mean", "pooler"]
+    pooling: Literal["mean", "cls", "pooler"]
     temperature: float
+    isotonic: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] | None
+    segmenter: str
     cascade: Cascade | None
     fields: Mapping[str, Any]
     digest: str
@@ -120,14 +126,33 @@ def _parse(folder: Path, fields: dict[str, Any], digest: str) -> Card:
         raise ValueError(f"labels {labels!r} are not two or more different strings")
     how = fields.get("preprocessing", {})
     pooling = how.get("pooling", "pooler")
-    if pooling not in ("mean", "pooler"):
-        raise ValueError(f"pooling {pooling!r} is neither mean nor pooler")
+    if pooling not in ("mean", "cls", "pooler"):
+        raise ValueError(f"pooling {pooling!r} is none of mean, cls and pooler")
+    segmenter = how.get("segmenter", "")
+    if segmenter not in ("", "jieba"):
+        raise ValueError(f"segmenter {segmenter!r} is not known; there is jieba")
     temperature = float(fields.get("calibration", {}).get("temperature", 1.0))
     if not 0.01 <= temperature <= 100:
         raise ValueError(f"temperature {temperature} is outside 0.01 to 100")
     windows = Windows.from_dict(how["windows"]) if "windows" in how else DEFAULT_WINDOWS[kind]
     cascade = _cascade(fields["cascade"], labels) if kind == "cascade" else None
-    return Card(folder, cast(Any, kind), labels, windows, cast(Any, pooling), temperature, cascade, fields, digest)
+    isotonic = _isotonic(fields.get("calibration", {}).get("isotonic"), labels)
+    about = (labels, windows, cast(Any, pooling), temperature, isotonic, segmenter, cascade)
+    return Card(folder, cast(Any, kind), *about, fields, digest)
+
+
+def _isotonic(table: Any, labels: tuple[str, ...]) -> tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] | None:
+    """The curves of a card: for each label points of rising x and never falling y, all within 0 and 1."""
+    if table is None:
+        return None
+    curves = []
+    for label in labels:
+        x, y = (tuple(float(number) for number in table[label][axis]) for axis in ("x", "y"))
+        rises = all(a < b for a, b in pairwise(x)) and all(a <= b for a, b in pairwise(y))
+        if not x or len(x) != len(y) or not rises or min(*x, *y) < 0 or max(*x, *y) > 1:
+            raise ValueError(f"the isotonic curve of {label} is not one of rising points within 0 and 1")
+        curves.append((x, y))
+    return tuple(curves)
 
 
 def _cascade(table: Mapping[str, Any], labels: tuple[str, ...]) -> Cascade:

@@ -1,8 +1,9 @@
 """The BERT backends: transformers + torch where both are installed, else onnxruntime on the CPU.
 
-Both read the same folder: `config.json`, `tokenizer.json` and `model.safetensors` under the key names of Hugging Face's
-`BertForSequenceClassification` (`bert.*`, `classifier.*`), and see the same tokens of a document
-(`mdfs.classify.tokens`). onnxruntime also needs `model.onnx` (`classifiers/export_onnx.py` writes it).
+Both read the same folder: `config.json`, `tokenizer.json` and `model.safetensors` under Hugging Face's key names (of
+`BertForSequenceClassification`: `bert.*`, `classifier.*`; other encoders of `mdfs.classify.encoders` have their own
+prefix), and see the same tokens of a document (`mdfs.classify.tokens`). onnxruntime also needs `model.onnx`
+(`mdfs classifier export` writes it).
 
 A matrix may be stored in 8 bits: key `X` as int8 and key `X.scale` as float32, one scale for each row (each output
 channel, or each piece of the vocabulary). torch gets `X * X.scale`; the ONNX graph reads the very same bytes.
@@ -11,25 +12,30 @@ channel, or each piece of the vocabulary). torch gets `X * X.scale`; the ONNX gr
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from mdfs.classify import encoders
+from mdfs.classify.ahead import ahead
 from mdfs.classify.artifact import Card
-from mdfs.classify.base import Decisions, Scores, Texts, calibrated, chunks
+from mdfs.classify.base import Decisions, Scores, Texts, chunks, scores_of
 from mdfs.classify.tokens import WindowTokenizer
+from mdfs.classify.torch_scorer import TorchScorer, token_batches
+from mdfs.classify.weights import read_weights
 from mdfs.errors import UsageError
+
+__all__ = ["Bert", "OnnxScorer", "TorchScorer", "choose_backend", "installed_backends", "read_weights", "token_batches"]
 
 Row: TypeAlias = npt.NDArray[np.int64]
 Backend = Literal["torch", "onnxruntime"]
 
-TOKEN_BUDGET = 16_384
-"""Padded tokens of a torch batch: 64 documents of 256 tokens, about 100 MB of activations for 12 layers of 384."""
+GROUP = 8192
+"""Documents whose rows are sorted by length together: 17 MB of token ids, and batches that hold little padding."""
 
 BACKEND_VARIABLE = "MDFS_BERT_BACKEND"
 """Environment variable that forces a backend: torch or onnxruntime."""
@@ -61,43 +67,8 @@ def choose_backend(folder: Path, wanted: str | None = None) -> Backend:
     need = "onnxruntime, or torch and transformers" if (folder / "model.onnx").exists() else "torch and transformers"
     asked = f" ({wanted} was asked for)" if wanted else ""
     raise UsageError(
-        f"{folder}: no backend for this BERT{asked}; install {need}, or add model.onnx with classifiers/export_onnx.py"
+        f"{folder}: no backend for this BERT{asked}; install {need}, or add model.onnx with `mdfs classifier export`"
     )
-
-
-def read_weights(folder: Path) -> dict[str, npt.NDArray[np.float32]]:
-    """The weights of `model.safetensors` in float32, 8-bit matrices widened, under Hugging Face's names."""
-    from safetensors.numpy import load_file
-
-    raw = load_file(folder / "model.safetensors")
-    out = {}
-    for name, value in raw.items():
-        if name.endswith(".scale"):
-            continue
-        scale = raw.get(f"{name}.scale")
-        out[name] = value.astype(np.float32) if scale is None else value.astype(np.float32) * scale[:, None]
-    return out
-
-
-def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Indices in batches of like length, whose padded size is within `budget` tokens (a longer row stands alone).
-
-    Made of the lengths alone and in their order, so that the same documents always make the same batches.
-    """
-    out: list[list[int]] = []
-    for i in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
-        if not out or (len(out[-1]) + 1) * lengths[i] > budget:
-            out.append([])
-        out[-1].append(i)
-    return out
-
-
-def _padded(rows: Sequence[Row], pad_id: int) -> tuple[Row, Row]:
-    ids = np.full((len(rows), max(map(len, rows))), pad_id, np.int64)
-    mask = np.zeros_like(ids)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)], mask[i, : len(row)] = row, 1
-    return ids, mask
 
 
 class OnnxScorer:
@@ -127,75 +98,29 @@ class OnnxScorer:
         return np.concatenate(out).astype(np.float32)
 
 
-class TorchScorer:
-    """Logits by transformers and torch in float32, on the GPU where there is one, in batches of like length.
-
-    Padding is masked; what a document's neighbours change is float32 rounding, under 1e-4 in a score.
-    """
-
-    def __init__(self, card: Card) -> None:
-        import torch
-        from transformers import BertConfig, BertModel
-
-        config = BertConfig.from_pretrained(card.folder)
-        self._torch, self._mean = torch, card.pooling == "mean"
-        self._pad = config.pad_token_id or 0
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        weights = {k: torch.from_numpy(v.copy()) for k, v in read_weights(card.folder).items()}
-        self._bert: Any = BertModel(config, add_pooling_layer=not self._mean)
-        missing, _ = self._bert.load_state_dict(
-            {k.removeprefix("bert."): v for k, v in weights.items() if k.startswith("bert.")}, strict=False
-        )
-        lost = [name for name in missing if "position_ids" not in name and "token_type_ids" not in name]
-        if lost or "classifier.weight" not in weights:
-            raise UsageError(
-                f"{card.folder}: model.safetensors lacks {(lost or ['classifier.weight'])[0]}; "
-                "a BertForSequenceClassification folder is needed"
-            )
-        self._weight, self._bias = (weights[f"classifier.{n}"].to(self._device) for n in ("weight", "bias"))
-        self._bert = self._bert.eval().to(self._device)
-
-    def logits(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
-        """Logits of token rows, float32[rows, labels], in their order."""
-        out = np.zeros((len(rows), len(self._bias)), np.float32)
-        with self._torch.inference_mode():
-            for batch in token_batches([len(r) for r in rows], TOKEN_BUDGET):
-                ids, mask = (
-                    self._torch.from_numpy(a).to(self._device) for a in _padded([rows[i] for i in batch], self._pad)
-                )
-                out[batch] = (self._pooled(ids, mask) @ self._weight.T + self._bias).cpu().numpy()
-        return out
-
-    def _pooled(self, ids: Any, mask: Any) -> Any:
-        result = self._bert(input_ids=ids, attention_mask=mask)
-        if not self._mean:
-            return result.pooler_output
-        weight = mask.unsqueeze(-1).to(result.last_hidden_state.dtype)
-        return (result.last_hidden_state * weight).sum(1) / weight.sum(1)
-
-
 class Bert:
-    """A BERT classifier behind the classifier interface; `backend` says which of the two runs it."""
+    """A BERT classifier behind the classifier interface; `backend` says which of the two runs it, `device` where torch
+    does."""
 
-    def __init__(self, card: Card, *, backend: str | None = None, threads: int | None = None) -> None:
+    def __init__(
+        self, card: Card, *, backend: str | None = None, threads: int | None = None, device: str | None = None
+    ) -> None:
         self.card = card
         self._check_config()
         threads = threads if threads is not None else _threads()
-        self._tokenizer = WindowTokenizer(card.folder / "tokenizer.json", card.windows, threads)
         self.backend = choose_backend(card.folder, backend)
-        self._scorer = TorchScorer(card) if self.backend == "torch" else OnnxScorer(card.folder, threads)
+        self.scorer = TorchScorer(card, device=device) if self.backend == "torch" else OnnxScorer(card.folder, threads)
+        # A process that has a GPU to itself lets the tokenizer have the machine's other cores.
+        cores = threads if self.ahead == 1 else 0
+        self.tokenizer = WindowTokenizer(card.folder / "tokenizer.json", card.windows, cores)
 
     def _check_config(self) -> None:
-        config = json.loads((self.card.folder / "config.json").read_text(encoding="utf-8"))
-        longest = self.card.windows.longest_row
-        if config.get("model_type") != "bert":
-            raise UsageError(
-                f"{self.card.folder}: config.json says model_type {config.get('model_type')!r}; only bert is supported"
-            )
-        if longest > config["max_position_embeddings"]:
+        config = encoders.read_config(self.card.folder)
+        longest, takes = self.card.windows.longest_row, encoders.positions(config)
+        if longest > takes:
             raise UsageError(
                 f"{self.card.folder}: the card's windows make rows of {longest} tokens, "
-                f"the model takes {config['max_position_embeddings']}; make the windows smaller"
+                f"the model takes {takes}; make the windows smaller"
             )
 
     @property
@@ -208,14 +133,30 @@ class Bert:
         """Of the card and, through it, all model files: 64 hex digits."""
         return self.card.digest
 
+    @property
+    def ahead(self) -> int:
+        """2 on a GPU: while it scores one batch, the next is read and tokenised."""
+        return 2 if isinstance(self.scorer, TorchScorer) and self.scorer.on_gpu else 1
+
     def logits(self, texts: Sequence[str | None]) -> npt.NDArray[np.float32]:
         """Uncalibrated logits, float32[texts, labels]."""
-        return self._scorer.logits(self._tokenizer.rows(texts))
+        return self.scorer.logits(self.tokenizer.rows(texts))
 
     def predict(self, texts: Texts) -> Scores:
         """Calibrated scores, float32[documents, labels]."""
-        parts = [calibrated(self.logits(chunk), self.card.temperature) for chunk in chunks(texts)]
+        parts = [scores_of(self.scorer.logits(rows), self.card) for rows in self._groups(texts)]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.labels)), np.float32)
+
+    def _groups(self, texts: Texts) -> Iterator[list[Row]]:
+        """Token rows, `GROUP` documents at a time; those to come are tokenised in threads meanwhile, on a GPU."""
+        group: list[Row] = []
+        for rows in ahead(self.tokenizer.rows, chunks(texts), self.ahead):
+            group += rows
+            if len(group) >= GROUP:
+                yield group
+                group = []
+        if group:
+            yield group
 
     def decide(self, texts: Texts) -> Decisions:
         """Scores, all decided by "bert"."""

@@ -32,6 +32,11 @@ class CascadeClassifier:
         """Of the cascade's card, which names the members' cards and, through them, all their files."""
         return self.card.digest
 
+    @property
+    def ahead(self) -> int:
+        """What the member that asks for more wants under way at once."""
+        return max(self.first.ahead, self.second.ahead)
+
     def predict(self, texts: Texts) -> Scores:
         """Scores, float32[documents, labels], of whichever member decided."""
         return self.decide(texts).scores

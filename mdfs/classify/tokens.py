@@ -77,8 +77,8 @@ class Windows:
 class WindowTokenizer:
     """Turns texts into rows of token ids of at most `max_tokens` = windows.longest_row.
 
-    A row is CLS, the head, SEP, each piece of the middle, SEP, the tail, SEP; a short text is CLS, the text, SEP. CLS and SEP are
-    what the tokenizer itself puts around a text (`<s>` `</s>`, or `[CLS]` `[SEP]`).
+    A row is CLS, the head, SEP, each piece of the middle, SEP, the tail, SEP; a short text is CLS, the text, SEP. CLS
+    and SEP are what the tokenizer itself puts around a text (`<s>` `</s>`, or `[CLS]` `[SEP]`).
     """
 
     def __init__(self, path: Path, windows: Windows, threads: int = 1) -> None:
@@ -96,14 +96,19 @@ class WindowTokenizer:
         self.max_tokens = windows.longest_row
 
     def rows(self, texts: Sequence[str | None]) -> list[npt.NDArray[np.int64]]:
-        """Token ids, int64[length], of each text; null counts as empty."""
+        """Token ids, int64[length], of each text; null counts as empty, a lone surrogate as U+FFFD."""
         chars = self.windows.scaled(CHARS_PER_TOKEN)
         pieces, counts = [], []
         for text in texts:
             cuts = chars.slices(len(text or ""))
             pieces += [(text or "")[c] for c in cuts]
             counts.append(len(cuts))
-        coded = [e.ids for e in self._tokenizer.encode_batch_fast(pieces, add_special_tokens=False)]
+        try:
+            encoded = self._tokenizer.encode_batch_fast(pieces, add_special_tokens=False)
+        except (UnicodeEncodeError, TypeError):  # the tokenizer takes UTF-8 alone
+            pieces = [piece.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for piece in pieces]
+            encoded = self._tokenizer.encode_batch_fast(pieces, add_special_tokens=False)
+        coded = [e.ids for e in encoded]
         rows, at = [], 0
         for count in counts:
             rows.append(self._row(coded[at : at + count]))

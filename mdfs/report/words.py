@@ -12,6 +12,9 @@ _WORDS = {
     "url": "an equal URL; the better copy stays",
     "exact": "an equal text; the better copy stays",
     "minhash": "a nearly equal text; the better copy stays",
+    # classify
+    "pareto": "not drawn: the lower the score, the fewer stay",
+    "top_share": "not among the share of its source that has the best scores",
     # collect: readable, but no document
     "http_status": "an answer that is no page, such as 404",
     "redirect": "a page that only leads to another one",

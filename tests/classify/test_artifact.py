@@ -104,7 +104,7 @@ def test_a_model_that_is_no_bert_is_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "gpt2"}))
     seal(folder, kind="bert", labels=tiny_bert.LABELS, fields={})
-    assert "only bert is supported" in refusal(folder)
+    assert "supported are bert, roberta" in refusal(folder)
 
 
 def test_the_digest_changes_with_card_and_files(folder: Path, tmp_path: Path) -> None:

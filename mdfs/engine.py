@@ -30,9 +30,14 @@ POLL_SECONDS = 1.0
 
 
 class Engine(Protocol):
-    """What stages may ask of an engine."""
+    """What stages may ask of an engine.
+
+    Attributes:
+        workers: processes on this machine that do units; 0 where they are elsewhere and the session is what scales.
+    """
 
     name: str
+    workers: int
 
     def map(
         self, work: Work, job: Job, units: Sequence[Unit], *, isolated: bool, gpu: bool, bar: Watcher
@@ -96,6 +101,7 @@ class LocalEngine(_PySpark):
     def __init__(self, workers: int) -> None:
         if workers < 1:
             raise UsageError(f"--workers must be at least 1, not {workers}")
+        self.workers = workers
         self._pool = Pool(workers)
         self._stack = contextlib.ExitStack()
         self._session: Any = None
@@ -133,6 +139,7 @@ class SparkEngine(_PySpark):
     """The Spark session that is there: spark-submit's, or the one at SPARK_REMOTE, or a new local one."""
 
     name = "spark"
+    workers = 0
 
     def __init__(self) -> None:
         self._session: Any = None

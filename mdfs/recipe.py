@@ -341,6 +341,9 @@ def _check_values(recipe: Recipe, where: str) -> None:
     if recipe.dedup.minhash is not None:
         minhash = recipe.dedup.minhash
         positive |= {"dedup.minhash.ngram": minhash.ngram, "dedup.minhash.num_perm": minhash.num_perm}
+        positive["dedup.minhash.max_bucket"] = minhash.max_bucket
+        if minhash.verify not in ("exact", "signature"):
+            raise UsageError(f'{where}: dedup.minhash.verify must be "exact" or "signature", not {minhash.verify!r}')
         for key, share in (("threshold", minhash.threshold), ("recall", minhash.recall)):
             if not 0 < share < 1:
                 raise UsageError(f"{where}: dedup.minhash.{key} must lie between 0 and 1, not {share}")

@@ -75,13 +75,19 @@ class Stage:
 
 @dataclass
 class Run:
-    """One run over one output folder, on the driver."""
+    """One run over one output folder, on the driver.
+
+    Attributes:
+        memory: bytes that steps whose memory would grow with the corpus may take on this machine, all workers together;
+            0: no bound. It decides how much is done at once and changes no result.
+    """
 
     store: Store
     recipe: Recipe
     engine: Engine
     progress: Progress
     inputs: list[InputFile] = field(default_factory=list)
+    memory: int = 0
 
     @property
     def ledger(self) -> Ledger:

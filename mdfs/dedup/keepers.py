@@ -1,4 +1,5 @@
-"""Fifth step, on the session: the best copy of each component stays; all others are removed in its favour."""
+"""Fifth step: the best copy of each component stays; all others are removed in its favour. Here on a session;
+`mdfs.dedup.localkeepers` is the same without one."""
 
 from __future__ import annotations
 
@@ -8,17 +9,19 @@ from mdfs.dedup import components, pairs
 from mdfs.dedup.keys import prefer_columns
 from mdfs.stage import Run
 
-#: Removed documents, one folder for each part they lie in: node, doc_id, keeper, duplicate_of, kind and similarity.
+#: Removed documents: node, doc_id, keeper, duplicate_of, kind and similarity.
 REMOVED = "dedup/work/removed"
+#: Pairs of these and their keepers that are still to be compared, as `pairs.CANDIDATES` and `pairs.WANTED`.
+LACKING, LACKING_WANTED = "dedup/work/lacking", "dedup/work/lacking-wanted"
 
 _KEYS = ("url_1", "url_2", "exact_1", "exact_2")
 
 
-def write(run: Run, keys: str, verified: str | None) -> None:
-    """Write `REMOVED` from the components, the keys files and the files of verified pairs, if there are any.
+def write(run: Run, keys: str, verified: str | None, parts_together: int) -> None:
+    """Write `REMOVED` and `LACKING` from the components, the keys files and the files of verified pairs, if any.
 
     The similarity of a removed text to its keeper is null where that very pair was not verified: in a chain of copies
-    the ends were never compared.
+    the ends were never compared. These are `LACKING`.
     """
     session, store = run.engine.session(), run.store
     members = session.read.parquet(store.spark_uri(components.FOLDER))
@@ -26,10 +29,15 @@ def write(run: Run, keys: str, verified: str | None) -> None:
     if verified is None:
         removed = removed.withColumn("similarity", run.engine.functions().lit(None).cast("double"))
     else:
-        similar = session.read.parquet(store.spark_uri(verified))
+        # A pair may have been verified for both of its owners.
+        similar = session.read.parquet(store.spark_uri(verified)).dropDuplicates(["a", "b"])
         removed = removed.join(similar, ["a", "b"], "left")
     columns = removed.select("node", "doc_id", "keeper", "duplicate_of", "kind", "similarity")
     pairs.by_part(run, columns, "node", REMOVED)
+    written = session.read.parquet(store.spark_uri(REMOVED)).where("kind = 'minhash' and similarity is null")
+    F = run.engine.functions()
+    pairs.by_part(run, written.select(F.col("node").alias("owner"), F.col("keeper").alias("other")), "owner", LACKING)
+    pairs.want(run, LACKING, LACKING_WANTED, parts_together)
 
 
 def _removed(run: Run, members: Any) -> Any:

@@ -38,18 +38,38 @@ def schema(dedup: Dedup) -> pa.Schema:
     """Columns of a keys file.
 
     `url_*` and `exact_*` are the halves of 128-bit keys, null where that key is not asked for. `shingles` counts them,
-    `sketch` is a hash of the whole signature and `bands` the hashes of its bands, empty for texts too short for it.
+    `sketch` is a hash of the whole signature and `band_<i>` the hashes of its bands, 0 for texts too short for it: a
+    column each, so that a few bands are read at a time. `signature` is there where similarity is estimated from it.
     `prefer_<i>` are the recipe's preferred signals.
     """
     fields = [("node", pa.int64()), ("doc_id", pa.string()), ("h", pa.int64()), ("priority", pa.int64())]
     fields += [(name, pa.float64()) for name in prefer_columns(dedup)]
     fields += [(name, pa.int64()) for name in ("length", "url_1", "url_2", "exact_1", "exact_2", "shingles", "sketch")]
-    return pa.schema([*fields, ("bands", pa.list_(pa.int64()))])
+    fields += [(name, pa.int64()) for name in band_columns(dedup)]
+    if by_signature(dedup) and dedup.minhash is not None:
+        fields.append(("signature", pa.binary(4 * dedup.minhash.num_perm)))
+    return pa.schema(fields)
+
+
+def band_columns(dedup: Dedup) -> list[str]:
+    """Names of the columns that hold the hashes of bands."""
+    said = dedup.minhash
+    return [f"band_{i}" for i in range(shape(said.num_perm, said.threshold, said.recall)[0])] if said else []
+
+
+def by_signature(dedup: Dedup) -> bool:
+    """Whether similarity is estimated from signatures."""
+    return dedup.minhash is not None and dedup.minhash.verify == "signature"
 
 
 def prefer_columns(dedup: Dedup) -> list[str]:
     """Names of the columns that hold `dedup.prefer`, in its order."""
     return [f"prefer_{i}" for i in range(len(dedup.prefer))]
+
+
+def path(name: str) -> str:
+    """The keys file of a part of that name."""
+    return f"{FOLDER}/{name}.parquet"
 
 
 def units(parts: list[File]) -> list[Unit]:
@@ -71,7 +91,7 @@ def work(job: Job, unit: Unit) -> Row:
     columns = ["doc_id", "source", "url", "text", *(f"signals.{name}" for name in dedup.prefer)]
     node = int(unit.data["number"]) << ROW_BITS
     row = Row(STAGE, unit.id)
-    with PartWriter(job.store, f"{FOLDER}/{unit.id}.parquet", schema(dedup), kind="keys") as part:
+    with PartWriter(job.store, path(unit.id), schema(dedup), kind="keys", numbers=True) as part:
         for batch in read_part(job.store, unit.data["path"], columns):
             part.write(of_batch(batch, job.recipe, node + row.docs_in))
             size = string_bytes(batch.column("text"))
@@ -90,7 +110,7 @@ def of_batch(batch: pa.RecordBatch, recipe: Recipe, node: int) -> pa.RecordBatch
         RunError: a doc_id that is not 32 hex digits, or a preferred signal that the documents do not have.
     """
     dedup, texts = recipe.dedup, batch.column("text")
-    shingles, sketch, bands = _sketches(texts, dedup)
+    shingles, sketch, banded = _sketches(texts, dedup)
     columns: dict[str, pa.Array] = {
         "node": pa.array(np.arange(node, node + batch.num_rows, dtype=np.int64)),
         "doc_id": batch.column("doc_id"),
@@ -99,7 +119,7 @@ def of_batch(batch: pa.RecordBatch, recipe: Recipe, node: int) -> pa.RecordBatch
         "length": pc.utf8_length(texts).cast(pa.int64()),
         "shingles": pa.array(shingles),
         "sketch": pa.array(sketch),
-        "bands": bands,
+        **banded,
     }
     columns |= dict(zip(prefer_columns(dedup), _preferred(batch, dedup), strict=True))
     columns |= _halves("url", *_url_keys(batch.column("url"), dedup))
@@ -150,19 +170,23 @@ def _preferred(batch: pa.RecordBatch, dedup: Dedup) -> Iterator[pa.Array]:
         yield pc.if_else(pc.fill_null(pc.is_finite(rounded), False), rounded, pa.scalar(None, pa.float64()))
 
 
-def _sketches(texts: pa.Array, dedup: Dedup) -> tuple[NDArray[np.int64], NDArray[np.int64], pa.Array]:
-    """Number of shingles, hash of the signature and list of band hashes of each text."""
+def _sketches(texts: pa.Array, dedup: Dedup) -> tuple[NDArray[np.int64], NDArray[np.int64], dict[str, pa.Array]]:
+    """Number of shingles, hash of the signature, and the columns of bands and signature."""
     said = dedup.minhash
     if said is None:
         none = np.zeros(len(texts), np.int64)
-        return none, none, pa.array([[]] * len(texts), pa.list_(pa.int64()))
+        return none, none, {}
     bands, rows = shape(said.num_perm, said.threshold, said.recall)
     found, shingles = minhash.sketches(texts, ngram=said.ngram, num_perm=said.num_perm, seed=said.seed)
-    enough = shingles >= max(1, said.min_shingles)
-    hashes = lsh.band_hashes(found[enough], bands, rows)
-    ends = np.concatenate([[0], np.cumsum(enough * bands)]).astype(np.int32)
     sketch = lsh.band_hashes(found, 1, said.num_perm)[:, 0]
-    return shingles, sketch, pa.ListArray.from_arrays(pa.array(ends), pa.array(hashes.ravel()))
+    hashes = lsh.band_hashes(found, bands, rows)
+    hashes[shingles < max(1, said.min_shingles)] = 0
+    columns = {name: pa.array(hashes[:, i]) for i, name in enumerate(band_columns(dedup))}
+    if by_signature(dedup):
+        kind = pa.binary(4 * said.num_perm)
+        content = pa.py_buffer(np.ascontiguousarray(found))
+        columns["signature"] = pa.FixedSizeBinaryArray.from_buffers(kind, len(texts), [None, content])
+    return shingles, sketch, columns
 
 
 def _url_keys(addresses: pa.Array, dedup: Dedup) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

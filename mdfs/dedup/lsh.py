@@ -23,7 +23,7 @@ def band_hashes(signatures: NDArray[np.uint32], bands: int, rows: int) -> NDArra
         bands, rows: see `shape`.
 
     Returns:
-        int64[n_docs, bands]; equal bands at different places have different hashes.
+        int64[n_docs, bands]; equal bands at different places have different hashes. Never 0, which says "no band".
 
     Raises:
         ValueError: a signature is shorter than bands * rows.
@@ -42,7 +42,7 @@ def _hash_bands(signatures, rows, found):  # type: ignore[no-untyped-def]
             value = _mixed(np.uint64(band + 1))
             for k in range(band * rows, (band + 1) * rows):
                 value = _mixed(value ^ np.uint64(signatures[i, k])) + np.uint64(_MIX_2)
-            found[i, band] = _mixed(value)
+            found[i, band] = max(_mixed(value), np.uint64(1))
 
 
 @numba.njit(nogil=True, cache=True, inline="always")

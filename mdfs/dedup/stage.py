@@ -1,24 +1,35 @@
 """The stage: removes all but the best of documents that have the same address, the same or nearly the same text.
 
-    rules/kept ─map─ keys ─session─ links, candidates ─map─ verified ─session─ components, removed ─map─ duplicates
+    rules/kept ─map─ keys ─ links, candidates ─map─ verified ─ components, removed ─map─ verified again ─map─ duplicates
 
-Texts are read by the maps only, each time from the part files; the session sees numbers, keys and ids. What the session
-writes lies under dedup/work until the stage is done. A rerun goes on behind the last step that was finished, and where
-everything is done, it starts no session.
+Texts are read by the maps only, each time from the part files; what is between them is numbers, keys and ids. On one
+machine workers sort these in files (`localpairs`, `localkeepers`); with `--engine spark` a session does
+(`pairs`, `keepers`). Either way memory is bounded and the rows are the same. What these steps write lies under
+dedup/work until the stage is done. A rerun goes on behind the last step that was finished.
 """
 
 from __future__ import annotations
 
-import posixpath
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mdfs import __version__
-from mdfs.dedup import components, decontaminate, keepers, keys, pairs, verify
+from mdfs.dedup import (
+    components,
+    decontaminate,
+    index_join,
+    keepers,
+    keys,
+    localkeepers,
+    localpairs,
+    pairs,
+    sortedfiles,
+    verify,
+)
 from mdfs.errors import RunError
 from mdfs.ledger import File, Row, fingerprint
 from mdfs.parts import PartWriter
@@ -31,9 +42,14 @@ from mdfs.storage import Store
 _DONE = "dedup-session"
 _WORK = "dedup/work"
 _DUPLICATES = "dedup/duplicates"
+_FILLED = "dedup/work/filled"
+#: Steps whose ledger rows speak of files under dedup/work.
+_STEPS = (localpairs.LINKS, localpairs.BANDS, verify.SEND, verify.SEND + "-again", verify.STAGE + "-again")
 
-#: Edges up to which components are found on the driver: 350 MB there, and none of the session's rounds.
+#: Edges up to which components are found on the driver where there is a session: 350 MB there, and none of its rounds.
 DRIVER_EDGES = 5_000_000
+#: Bytes for each edge there, while nodes are counted.
+EDGE_BYTES = 70
 
 
 def run(run: Run) -> None:
@@ -45,18 +61,22 @@ def run(run: Run) -> None:
     parts = run.files("rules", "kept")
     wanted = _compares(run.recipe.dedup) and bool(parts)
     keyed = run.map(keys.STAGE, keys.work, keys.units(parts) if wanted else [], (keys.FOLDER,))
-    digest = _digest(run, keyed)
-    finals = [_final(part, number, digest if wanted else "") for number, part in enumerate(parts)]
-    done = wanted and _is_done(run, digest, finals)
+    digest, view = _digest(run, keyed), index_join.view(run)
+    name, folder = (index_join.ALONE, index_join.ALONE_FOLDER) if view else ("dedup", _DUPLICATES)
+    together = verify.parts_together(parts)
+    finals = [_final(part, number, number // together, digest if wanted else "") for number, part in enumerate(parts)]
+    done = wanted and _is_done(run, digest, finals, name)
     if not done:
         run.ledger.forget(_DONE, ["all"])
     if not wanted:
         run.map(verify.STAGE, verify.work, [], (verify.FOLDER,))
+        run.ledger.forget(pairs.HOT, ["all"])
     elif not done:
-        _compare(run, digest, [part.path for part in parts])
-    run.map("dedup", work, finals, (_DUPLICATES,))
+        _compare(run, digest, parts)
+    run.map(name, work, finals, (folder,))
     if wanted and not done:
         run.ledger.commit(Row(_DONE, "all", digest))
+    index_join.finish(run, view, parts)
     decontaminate.run(run, parts)
     run.store.delete_folder(_WORK)
 
@@ -80,27 +100,44 @@ def _digest(run: Run, keyed: list[Row]) -> str:
     return fingerprint(__version__, run.recipe.stage_digest("dedup"), files)
 
 
-def _final(part: File, number: int, digest: str) -> Unit:
+def _final(part: File, number: int, group: int, digest: str) -> Unit:
     data = {"path": part.path, "sha256": part.sha256, "rows": part.rows, "number": number, "compared": digest}
+    data["group"] = group
     return Unit(keys.part_name(part.path), data)
 
 
-def _is_done(run: Run, digest: str, finals: list[Unit]) -> bool:
+def _is_done(run: Run, digest: str, finals: list[Unit], name: str) -> bool:
     """Whether the whole stage was finished for just these keys; else what its last step reads is no longer there."""
     marker = run.ledger.rows(_DONE).get("all")
-    rows = run.ledger.rows("dedup")
+    rows = run.ledger.rows(name)
     return marker is not None and marker.fingerprint == digest and all(unit.id in rows for unit in finals)
 
 
-def _compare(run: Run, digest: str, paths: list[str]) -> None:
-    """Everything between keys and the last map; leaves `keepers.REMOVED`."""
-    if not run.store.exists(_marker("pairs")) or run.store.read_json(_marker("pairs")) != digest:
-        run.store.delete_folder(_WORK)
-    run.store.write_json(verify.PARTS, paths)
-    _once(run.store, "pairs", digest, lambda: pairs.write(run, keys.FOLDER))
-    verified = run.map(verify.STAGE, verify.work, _verify_units(run.store, digest), (verify.FOLDER,))
-    rows = sum(row.docs_out for row in verified)
-    _once(run.store, "removed", digest, lambda: _remove(run, rows))
+def _compare(run: Run, digest: str, parts: list[File]) -> None:
+    """Everything between keys and the last map; leaves `keepers.REMOVED` and what it lacks in `_FILLED`."""
+    store = run.store
+    if not store.exists(_marker("begun")) or store.read_json(_marker("begun")) != digest:
+        store.delete_folder(_WORK)
+        for name in _STEPS:
+            run.ledger.forget(name, list(run.ledger.rows(name)))
+        store.write_json(_marker("begun"), digest)
+    store.write_json(verify.PARTS, [part.path for part in parts])
+    files, together = run.files(keys.STAGE, "keys"), verify.parts_together(parts)
+    _once(store, "pairs", digest, lambda: _pairs(run, files, together, digest))
+    step = verify.Step(pairs.CANDIDATES, pairs.WANTED, verify.FOLDER)
+    verified = verify.run_step(run, step, together, digest)
+    _once(store, "removed", digest, lambda: _remove(run, verified, [file.path for file in files], together))
+    again = verify.Step(keepers.LACKING, keepers.LACKING_WANTED, _FILLED, "-again")
+    verify.run_step(run, again, together, digest)
+
+
+def _pairs(run: Run, files: list[File], together: int, digest: str) -> None:
+    if run.engine.workers:
+        localpairs.write(run, files, together, digest)
+    else:
+        for folder in (pairs.CANDIDATES, pairs.WANTED):
+            run.store.delete_folder(folder)
+        pairs.write(run, keys.FOLDER, sum(file.rows for file in files), together)
 
 
 def _marker(name: str) -> str:
@@ -108,39 +145,37 @@ def _marker(name: str) -> str:
 
 
 def _once(store: Store, name: str, digest: str, make: Callable[[], None]) -> None:
-    """Do a step of the session unless it is marked as done; a step that was cut off is done again from its start."""
+    """Do a step unless it is marked as done; a step that was cut off is done again from its start."""
     if not store.exists(_marker(name)):
         make()
         store.write_json(_marker(name), digest)
 
 
-def _verify_units(store: Store, digest: str) -> list[Unit]:
-    """A unit for each part that owns candidate pairs."""
-    folders: dict[str, list[str]] = {}
-    for path in _parquet(store, pairs.CANDIDATES):
-        folders.setdefault(posixpath.basename(posixpath.dirname(path)), []).append(path)
-    return [Unit(name.replace("=", "-"), {"pairs": paths, "compared": digest}) for name, paths in folders.items()]
-
-
-def _parquet(store: Store, folder: str) -> list[str]:
-    """The session's data files in a folder; beside them it may leave markers of its own."""
-    return [path for path in store.list(folder) if path.endswith(".parquet")]
-
-
-def _remove(run: Run, verified: int) -> None:
+def _remove(run: Run, verified: int, key_files: list[str], together: int) -> None:
     """Components and keepers; `verified` is the number of verified pairs."""
-    for folder in (components.FOLDER, keepers.REMOVED):
+    for folder in (components.FOLDER, keepers.REMOVED, keepers.LACKING, keepers.LACKING_WANTED):
         run.store.delete_folder(folder)
-    links = _parquet(run.store, pairs.LINKS)
+    links = sortedfiles.paths(run.store, pairs.LINKS)
     count = verified + sum(_rows(run.store, path) for path in links)
-    if count <= DRIVER_EDGES:
-        a, b = _edges(run, links)
-        if not a.size:
+    if not count:
+        return
+    if count <= _driver_edges(run):
+        components.write_by_union_find(run.store, lambda: _edges(run, links))
+        if not sortedfiles.paths(run.store, components.FOLDER):
             return
-        components.write_by_union_find(run.store, a, b)
     else:
         components.write_by_contraction(run, _edge_frame(run, bool(links), bool(verified)))
-    keepers.write(run, keys.FOLDER, verify.FOLDER if verified else None)
+    if run.engine.workers:
+        localkeepers.write(run, key_files, verify.FOLDER, together)
+    else:
+        keepers.write(run, keys.FOLDER, verify.FOLDER if verified else None, together)
+
+
+def _driver_edges(run: Run) -> int:
+    """Edges up to which components are found on the driver."""
+    if not run.engine.workers:
+        return DRIVER_EDGES
+    return run.memory // EDGE_BYTES if run.memory else 1 << 62
 
 
 def _rows(store: Store, path: str) -> int:
@@ -152,14 +187,13 @@ def _threshold(run: Run) -> float:
     return run.recipe.dedup.minhash.threshold if run.recipe.dedup.minhash is not None else 1.0
 
 
-def _edges(run: Run, links: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """All links and all verified pairs that are similar enough."""
-    tables = [verify.read_tables(run.store, [path]) for path in links]
-    for path in _parquet(run.store, verify.FOLDER):
+def _edges(run: Run, links: list[str]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """All links and all verified pairs that are similar enough, file by file."""
+    for path in (*links, *sortedfiles.paths(run.store, verify.FOLDER)):
         table = verify.read_tables(run.store, [path])
-        tables.append(table.filter(table.column("similarity").to_numpy() >= _threshold(run)))
-    ends = (np.concatenate([np.zeros(0, np.int64), *(t.column(name).to_numpy() for t in tables)]) for name in "ab")
-    return next(ends), next(ends)
+        if "similarity" in table.column_names:
+            table = table.filter(table.column("similarity").to_numpy() >= _threshold(run))
+        yield table.column("a").to_numpy(), table.column("b").to_numpy()
 
 
 def _edge_frame(run: Run, links: bool, verified: bool) -> object:
@@ -174,11 +208,12 @@ def _edge_frame(run: Run, links: bool, verified: bool) -> object:
 def work(job: Job, unit: Unit) -> Row:
     """Write the duplicates of one part."""
     rows = int(unit.data["rows"])
-    row = Row("dedup", unit.id, docs_in=rows, docs_out=rows)
-    paths = _removed_paths(job.store, unit.data["number"]) if unit.data["compared"] else []
-    if paths:
-        found = _duplicates(job, verify.read_tables(job.store, paths).sort_by("node"))
-        with PartWriter(job.store, f"{_DUPLICATES}/{unit.id}.parquet", DUPLICATE, kind="duplicates") as part:
+    row = Row(job.stage, unit.id, docs_in=rows, docs_out=rows)
+    removed = _removed(job.store, unit.data["number"]) if unit.data["compared"] else None
+    if removed is not None and removed.num_rows:
+        found = _duplicates(job.store, removed.sort_by("node"), unit)
+        folder = index_join.ALONE_FOLDER if job.stage == index_join.ALONE else _DUPLICATES
+        with PartWriter(job.store, f"{folder}/{unit.id}.parquet", DUPLICATE, kind="duplicates") as part:
             part.write(found)
         row.files = part.files
         row.docs_dropped, row.docs_out = found.num_rows, rows - found.num_rows
@@ -187,22 +222,37 @@ def work(job: Job, unit: Unit) -> Row:
     return row
 
 
-def _removed_paths(store: Store, number: int) -> list[str]:
+def _removed(store: Store, number: int) -> pa.Table | None:
+    """The rows of `keepers.REMOVED` that lie in one part."""
     if not store.exists(_marker("removed")):
         raise RunError("dedup: the list of removed documents is gone; start the same command again")
-    return _parquet(store, f"{keepers.REMOVED}/part={number}")
+    names = ["node", "doc_id", "keeper", "duplicate_of", "kind", "similarity"]
+    tables = []
+    for path in sortedfiles.paths(store, keepers.REMOVED):
+        if "/part=" not in path or f"/part={number}/" in path:
+            with sortedfiles.SortedFile(store, path, names) as file:
+                tables.append(file.table(number << keys.ROW_BITS, (number + 1) << keys.ROW_BITS))
+    return pa.concat_tables(tables, promote_options="permissive") if tables else None
 
 
-def _duplicates(job: Job, removed: pa.Table) -> pa.RecordBatch:
-    """Rows of schema.DUPLICATE, in the order of the part's documents, similarities that are lacking computed."""
+def _duplicates(store: Store, removed: pa.Table, unit: Unit) -> pa.RecordBatch:
+    """Rows of schema.DUPLICATE, in the order of the part's documents."""
     kinds = np.array(removed.column("kind").to_pylist(), object)
     found = np.where(kinds == "minhash", removed.column("similarity").to_numpy(), 1.0)
-    lacking = np.isnan(found)
-    if lacking.any() and job.recipe.dedup.minhash is not None:
-        nodes, keeper = (removed.column(name).to_numpy()[lacking] for name in ("node", "keeper"))
-        found[lacking] = verify.similarities(
-            job.store, verify.parts(job.store), nodes, keeper, job.recipe.dedup.minhash.ngram
-        )
+    lacking = np.flatnonzero(np.isnan(found))
+    if lacking.size:
+        filled = _filled(store, unit.data["number"], unit.data["group"])
+        ends = [removed.column(name).to_numpy()[lacking].tolist() for name in ("node", "keeper")]
+        found[lacking] = [filled[min(pair), max(pair)] for pair in zip(*ends, strict=True)]
     columns = [removed.column(name).combine_chunks() for name in ("doc_id", "duplicate_of", "kind")]
     columns = [column.cast(pa.string()) for column in columns]
     return pa.RecordBatch.from_arrays([*columns, pa.array(found, pa.float32())], schema=DUPLICATE)
+
+
+def _filled(store: Store, number: int, group: int) -> dict[tuple[int, int], float]:
+    """Similarities that were computed after the keepers were known, of pairs of which one lies in a part."""
+    table = verify.read_tables(store, [verify.path(_FILLED, group)])
+    a, b, similarity = (table.column(name).to_numpy() for name in ("a", "b", "similarity"))
+    mine = (a >> keys.ROW_BITS == number) | (b >> keys.ROW_BITS == number)
+    pairs_here = zip(a[mine].tolist(), b[mine].tolist(), strict=True)
+    return dict(zip(pairs_here, similarity[mine].tolist(), strict=True))

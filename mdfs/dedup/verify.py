@@ -1,13 +1,15 @@
-"""Third step: the similarity of pairs, from their texts.
+"""Third step: the similarity of pairs, from their texts or from their signatures.
 
-A worker has the pairs whose owners lie in one part. It holds the owners' shingles, as many at once as `HELD_HASHES`
-allows, and walks through the others in the order in which they lie in their files, reading only row groups and rows
-that it needs.
+What is compared of a document is a run of 32-bit hashes: its shingles, sorted, or its signature. Copies lie anywhere in
+the corpus, so a worker that fetched the others of its pairs from their parts would read the whole corpus. Instead each
+part is read once: a first map sends the hashes of documents that are wanted elsewhere, as sorted slices for each group
+of parts that wants them; a second map holds the owners of one group, as many at once as `HELD_HASHES` allows, and walks
+through what was sent to the group.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,39 +19,180 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from mdfs.dedup import keys, sortedfiles
 from mdfs.dedup.keys import ROW_BITS
 from mdfs.dedup.minhash import shingles
-from mdfs.ledger import Row
+from mdfs.ledger import File, Row
 from mdfs.parts import PartWriter, string_bytes
 from mdfs.pool import heartbeat
-from mdfs.stage import Job, Unit
+from mdfs.recipe import MinHash, Recipe
+from mdfs.stage import Job, Run, Unit
 from mdfs.storage import Store
 
-STAGE = "dedup-verify"
+SEND, STAGE = "dedup-send", "dedup-verify"
 FOLDER = "dedup/verified"
 #: Where the list of the parts' paths stands while the stage works; a node's upper bits are a place in it.
 PARTS = "dedup/work/parts.json"
-#: Shingle hashes of owners held at once: 64 MiB.
+#: What one group of parts has sent to others: node, group, hashes; sorted by group for each row group.
+SENT = "dedup/work/sent"
+#: Hashes held at once, of owners or on their way: 64 MiB.
 HELD_HASHES = 16 << 20
+#: Hashes in a row group of what was sent, the least that is read of it: 1 MiB.
+GROUP_HASHES = 1 << 18
+#: Bytes of text in a group of parts: few groups, so that few slices are sent, each of which holds a few hundred MB of
+#: the hashes of its owners, where a fifth of the documents have a copy.
+GROUP_TEXT = 1 << 30
+#: Groups that there are at least, where there are parts enough: so many workers verify at once.
+LEAST_GROUPS = 64
 
 #: Pairs with their Jaccard similarity, a < b.
 VERIFIED = pa.schema([("a", pa.int64()), ("b", pa.int64()), ("similarity", pa.float64())])
+_SENT = pa.schema([("group", pa.int64()), ("node", pa.int64()), ("hashes", pa.large_list(pa.uint32()))])
 
 Nodes = NDArray[np.int64]
 
 
+def parts_together(parts: Sequence[File]) -> int:
+    """How many parts, one after another, are a group."""
+    text = sum(part.text_bytes for part in parts) or 1
+    return max(1, min(len(parts) * GROUP_TEXT // text, -(-len(parts) // LEAST_GROUPS)))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A pass of sending and verifying.
+
+    Attributes:
+        candidates, wanted: folders of pairs (owner, other) and of (node, group), as `mdfs.dedup.pairs` says.
+        folder: where the similarities go. `suffix`: of the names in the ledger.
+    """
+
+    candidates: str
+    wanted: str
+    folder: str
+    suffix: str = ""
+
+
+def run_step(run: Run, step: Step, together: int, digest: str) -> int:
+    """Send and verify; returns the number of pairs that were verified."""
+    data = {"compared": digest, "together": together, "step": [step.candidates, step.wanted, step.folder]}
+    sent, groups = f"{SENT}{step.suffix}", -(-len(parts(run.store)) // together)
+    units = [Unit(_name(number), data | {"number": number, "sent": sent}) for number in range(groups)]
+    wanted, candidates = (sortedfiles.paths(run.store, folder) for folder in (step.wanted, step.candidates))
+    if not candidates:
+        units = []
+    run.map(SEND + step.suffix, send, [_with(unit, "files", wanted, together) for unit in units], ())
+    verifying = [_with(unit, "files", candidates, together) for unit in units]
+    return sum(row.docs_in for row in run.map(STAGE + step.suffix, work, verifying, (step.folder,)))
+
+
+def path(folder: str, group: int) -> str:
+    """Where the similarities of one group's pairs stand."""
+    return f"{folder}/{_name(group)}.parquet"
+
+
+def _name(group: int) -> str:
+    return f"group-{group:05d}"
+
+
+def _with(unit: Unit, name: str, paths: list[str], together: int) -> Unit:
+    """The unit with the files that may hold its rows: all, or those of its parts where a session wrote by part."""
+    first = unit.data["number"] * together
+    numbers = {f"part={number}" for number in range(first, first + together)}
+    mine = [path for path in paths if "/part=" not in path or path.split("/")[-2] in numbers]
+    return Unit(unit.id, unit.data | {name: mine}, len(mine))
+
+
+def _range(unit: Unit) -> tuple[int, int]:
+    """The nodes of a unit's parts."""
+    first = unit.data["number"] * unit.data["together"]
+    return first << ROW_BITS, (first + unit.data["together"]) << ROW_BITS
+
+
+def send(job: Job, unit: Unit) -> Row:
+    """Write the hashes of documents of some parts that other groups, or their own, want."""
+    node, group = sortedfiles.read(job.store, unit.data["files"], ["node", "group"], *_range(unit))
+    node, group = np.unique(np.stack([node, group]), axis=1) if node.size else (node, group)
+    if not node.size:
+        return Row(job.stage, unit.id)
+    with (
+        job.store.create(f"{unit.data['sent']}/{unit.id}.parquet") as sink,
+        pq.ParquetWriter(sink, _SENT, use_dictionary=False, compression="none") as writer,
+    ):
+        for held in _held(_sets(job.store, parts(job.store), np.unique(node), job.recipe)):
+            low, high = np.searchsorted(node, [held.nodes[0], held.nodes[-1] + 1])
+            _send(writer, held, node[low:high], group[low:high])
+    return Row(job.stage, unit.id)
+
+
+def _send(writer: Any, held: Sets, node: Nodes, group: Nodes) -> None:
+    """Write rows sorted by group, in row groups of about `GROUP_HASHES`."""
+    order = np.argsort(group, kind="stable")
+    at = np.searchsorted(held.nodes, node[order])
+    sizes = held.ends[at + 1] - held.ends[at]
+    cuts = np.flatnonzero(np.diff(np.cumsum(sizes) // GROUP_HASHES)) + 1
+    for rows in np.split(np.arange(at.size), cuts):
+        ends = np.concatenate([[0], np.cumsum(sizes[rows])])
+        hashes = np.empty(ends[-1], np.uint32)
+        _gather(held.hashes, held.ends, at[rows], hashes)
+        lists = pa.LargeListArray.from_arrays(pa.array(ends), pa.array(hashes))
+        columns = [pa.array(group[order][rows]), pa.array(node[order][rows]), lists]
+        writer.write_table(pa.table(columns, schema=_SENT), row_group_size=max(1, rows.size))
+
+
+def _received(store: Store, folder: str, number: int, wanted: Nodes) -> Iterator[Sets]:
+    """What was sent to one group of documents in `wanted` (sorted)."""
+    for name in sortedfiles.paths(store, folder):
+        with store.open(name) as handle, pq.ParquetFile(handle) as file:
+            for i in range(file.num_row_groups):
+                said = file.metadata.row_group(i).column(0).statistics
+                if said.min <= number <= said.max:
+                    table = file.read_row_group(i, use_threads=False)
+                    mine = np.flatnonzero(table.column("group").to_numpy() == number)
+                    nodes = table.column("node").to_numpy()[mine]
+                    mine = mine[np.isin(nodes, wanted)]
+                    if mine.size:
+                        rows = table.take(pa.array(mine)).combine_chunks()
+                        lists = rows.column("hashes").chunk(0)
+                        heartbeat.did(docs=0, bytes=rows.nbytes)
+                        ends = lists.offsets.to_numpy()
+                        yield Sets(rows.column("node").to_numpy(), lists.values.to_numpy(), ends)
+
+
 def work(job: Job, unit: Unit) -> Row:
-    """Write the similarities of the candidate pairs in the files `unit.data["pairs"]`; docs_in counts pairs."""
-    assert job.recipe.dedup.minhash is not None
-    table = read_tables(job.store, unit.data["pairs"])
-    owners, others = (table.column(name).to_numpy() for name in ("owner", "other"))
-    found = similarities(job.store, parts(job.store), owners, others, job.recipe.dedup.minhash.ngram)
+    """Write the similarities of the candidate pairs that some parts own; docs_in counts pairs."""
+    owners, others = sortedfiles.read(job.store, unit.data["files"], ["owner", "other"], *_range(unit))
+    if owners.size:
+        owners, others = np.unique(np.stack([owners, others]), axis=1)
+    found = np.full(owners.size, np.nan)
+    for held in _held(_sets(job.store, parts(job.store), np.unique(owners), job.recipe)):
+        low, high = np.searchsorted(owners, [held.nodes[0], held.nodes[-1] + 1])
+        _compare(job, unit, held, owners[low:high], others[low:high], found[low:high])
+    assert not np.isnan(found).any(), "a document that was wanted was not sent"
     ends = [np.minimum(owners, others), np.maximum(owners, others)]
     order = np.lexsort(ends[::-1])
     columns = [pa.array(column[order]) for column in (*ends, found)]
-    with PartWriter(job.store, f"{FOLDER}/{unit.id}.parquet", VERIFIED, kind="verified") as part:
+    target = path(unit.data["step"][2], unit.data["number"])
+    with PartWriter(job.store, target, VERIFIED, kind="verified", numbers=True) as part:
         part.write(pa.RecordBatch.from_arrays(columns, schema=VERIFIED))
-    return Row(STAGE, unit.id, files=part.files, docs_in=len(found), docs_out=len(found))
+    return Row(job.stage, unit.id, files=part.files, docs_in=len(found), docs_out=len(found))
+
+
+def _compare(job: Job, unit: Unit, held: Sets, owners: Nodes, others: Nodes, found: NDArray[np.float64]) -> None:
+    """Fill in the similarities of pairs whose owners are held."""
+    measure = _agreement if keys.by_signature(job.recipe.dedup) else _jaccard
+    order = np.argsort(others, kind="stable")
+    for seen in _received(job.store, unit.data["sent"], unit.data["number"], np.unique(others)):
+        low, high = (np.searchsorted(others[order], seen.nodes, side) for side in ("left", "right"))
+        seen_at = np.repeat(np.arange(seen.nodes.size), high - low)
+        now = order[np.repeat(low, high - low) + _counted(high - low)]
+        held_at = np.searchsorted(held.nodes, owners[now])
+        found[now] = measure(held.hashes, held.ends, held_at, seen.hashes, seen.ends, seen_at)
+
+
+def _counted(sizes: Nodes) -> Nodes:
+    """0, 1, … for each size."""
+    return np.arange(int(sizes.sum())) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 def parts(store: Store) -> list[str]:
@@ -66,46 +209,19 @@ def read_tables(store: Store, paths: list[str]) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def similarities(store: Store, paths: list[str], owners: Nodes, others: Nodes, ngram: int) -> NDArray[np.float64]:
-    """Jaccard similarity of the shingle sets of each pair; 1.0 where neither text has a shingle.
-
-    Args:
-        store: where the parts lie. `paths`: of all parts, by number.
-        owners, others: int64[n] each, nodes (see `mdfs.dedup.keys`).
-        ngram: characters in a shingle.
-
-    Returns:
-        float64[n].
-    """
-    found = np.zeros(len(owners), np.float64)
-    order = np.argsort(owners, kind="stable")
-    for held in _held(store, paths, np.unique(owners), ngram):
-        low, high = np.searchsorted(owners[order], [held.nodes[0], held.nodes[-1] + 1])
-        pairs = order[low:high]
-        pairs = pairs[np.argsort(others[pairs], kind="stable")]
-        for seen in _sets(store, paths, np.unique(others[pairs]), ngram):
-            low, high = np.searchsorted(others[pairs], [seen.nodes[0], seen.nodes[-1] + 1])
-            now = pairs[low:high]
-            found[now] = _jaccard(
-                held.hashes, held.ends, np.searchsorted(held.nodes, owners[now]),
-                seen.hashes, seen.ends, np.searchsorted(seen.nodes, others[now]),
-            )  # fmt: skip
-    return found
-
-
 @dataclass(frozen=True)
 class Sets:
-    """Shingle hashes of some documents, sorted for each: those of nodes[i] lie from ends[i] to ends[i + 1]."""
+    """Hashes of some documents: those of nodes[i] lie from ends[i] to ends[i + 1]."""
 
     nodes: Nodes
     hashes: NDArray[np.uint32]
     ends: NDArray[np.int64]
 
 
-def _held(store: Store, paths: list[str], nodes: Nodes, ngram: int) -> Iterator[Sets]:
-    """`_sets`, put together until there are `HELD_HASHES`."""
+def _held(found: Iterator[Sets]) -> Iterator[Sets]:
+    """Sets put together until there are `HELD_HASHES`."""
     waiting: list[Sets] = []
-    for sets in _sets(store, paths, nodes, ngram):
+    for sets in found:
         waiting.append(sets)
         if sum(s.hashes.size for s in waiting) >= HELD_HASHES:
             yield _joined(waiting)
@@ -120,31 +236,69 @@ def _joined(sets: list[Sets]) -> Sets:
     return Sets(np.concatenate([s.nodes for s in sets]), np.concatenate([s.hashes for s in sets]), np.concatenate(ends))
 
 
-def _sets(store: Store, paths: list[str], nodes: Nodes, ngram: int) -> Iterator[Sets]:
-    """The shingles of `nodes` (sorted), one `Sets` for each row group that holds some of them."""
+def _sets(store: Store, paths: list[str], nodes: Nodes, recipe: Recipe) -> Iterator[Sets]:
+    """The hashes of `nodes` (sorted), one `Sets` for each row group that holds some of them."""
     numbers = nodes >> ROW_BITS
+    signed = keys.by_signature(recipe.dedup)
     for number in np.unique(numbers).tolist():
         low, high = np.searchsorted(numbers, [number, number + 1])
         first = number << ROW_BITS
-        with store.open(paths[number]) as handle, pq.ParquetFile(handle) as file:
-            for rows, texts in _texts(file, nodes[low:high] - first):
-                hashes, ends = shingles(texts, ngram=ngram)
-                for i in range(len(texts)):
-                    hashes[ends[i] : ends[i + 1]].sort()
-                heartbeat.did(docs=0, bytes=string_bytes(texts))
-                yield Sets(rows + first, hashes, ends)
+        name = keys.path(keys.part_name(paths[number])) if signed else paths[number]
+        with store.open(name) as handle, pq.ParquetFile(handle) as file:
+            for rows, values in _values(file, nodes[low:high] - first, "signature" if signed else "text"):
+                yield Sets(rows + first, *(_signatures(values) if signed else _shingles(values, recipe)))
 
 
-def _texts(file: Any, rows: Nodes) -> Iterator[tuple[Nodes, pa.Array]]:
-    """The texts of some rows (sorted) of a part, a row group at a time."""
+def _values(file: Any, rows: Nodes, column: str) -> Iterator[tuple[Nodes, pa.Array]]:
+    """A column's values in some rows (sorted) of a part, a row group at a time."""
     start = 0
     for group in range(file.num_row_groups):
         end = start + file.metadata.row_group(group).num_rows
         low, high = np.searchsorted(rows, [start, end])
         if low < high:
-            column = file.read_row_group(group, columns=["text"], use_threads=False).column("text").combine_chunks()
-            yield rows[low:high], column.take(pa.array(rows[low:high] - start))
+            values = file.read_row_group(group, columns=[column], use_threads=False).column(column).combine_chunks()
+            yield rows[low:high], values.take(pa.array(rows[low:high] - start))
         start = end
+
+
+def _signatures(values: pa.Array) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    values = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    size = values.type.byte_width // 4
+    hashes = np.frombuffer(values.buffers()[1], np.uint32, len(values) * size, values.offset * size * 4)
+    return hashes, np.arange(len(values) + 1) * size
+
+
+def _shingles(texts: pa.Array, recipe: Recipe) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Sorted shingles. Without MinHash, pairs that are tied by way of others are measured by its defaults."""
+    hashes, ends = shingles(texts, ngram=(recipe.dedup.minhash or MinHash()).ngram)
+    for i in range(len(texts)):
+        hashes[ends[i] : ends[i + 1]].sort()
+    heartbeat.did(docs=0, bytes=string_bytes(texts))
+    return hashes, ends
+
+
+@numba.njit(nogil=True, cache=True)
+def _gather(hashes, ends, at, found):  # type: ignore[no-untyped-def]
+    """Copy the runs of hashes at some places, one after another."""
+    filled = 0
+    for i in at:
+        size = ends[i + 1] - ends[i]
+        found[filled : filled + size] = hashes[ends[i] : ends[i + 1]]
+        filled += size
+
+
+@numba.njit(nogil=True, cache=True)
+def _agreement(left, left_ends, left_at, right, right_ends, right_at):  # type: ignore[no-untyped-def]
+    """float64[n]: for each pair, the share of equal values of two signatures of one length."""
+    found = np.empty(left_at.size, np.float64)
+    for k in range(left_at.size):
+        i, j = left_ends[left_at[k]], right_ends[right_at[k]]
+        size = left_ends[left_at[k] + 1] - i
+        same = 0
+        for n in range(size):
+            same += left[i + n] == right[j + n]
+        found[k] = same / size
+    return found
 
 
 @numba.njit(nogil=True, cache=True)

@@ -12,17 +12,27 @@ from mdfs.dedup import components, keys, stage
 from mdfs.errors import RunError
 from mdfs.recipe import Dedup, Recipe
 
-ENGINES = ["local", pytest.param("spark", marks=pytest.mark.spark)]
+ENGINES = ["local", "sail", pytest.param("spark", marks=pytest.mark.spark)]
 
 
 @pytest.fixture(scope="module", params=ENGINES)
 def worker(request):
-    if request.param == "local":
-        yield request.getfixturevalue("local")
+    if request.param in ("local", "sail"):
+        local = request.getfixturevalue("local")
+        yield local if request.param == "local" else Sail(local)
         return
     made = engine.create(request.param, workers=2)
     yield made
     made.close()
+
+
+class Sail:
+    """Units by the local pool, the rest by the plans that run on Spark: on Sail, which needs no Java."""
+
+    name, workers = "sail", 0
+
+    def __init__(self, inner):
+        self.map, self.session, self.functions, self.window = inner.map, inner.session, inner.functions, inner.window
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +46,7 @@ class NoSession:
     """An engine of which a session must not be asked."""
 
     def __init__(self, inner):
-        self.map = inner.map
+        self.map, self.workers = inner.map, inner.workers
 
     def session(self):
         raise AssertionError("a session was started")
@@ -71,7 +81,7 @@ def test_as_the_oracle_says(worker, tmp_path, name):
 
 def test_components_of_a_session_are_those_of_union_find(worker, tmp_path, monkeypatch):
     docs = sample()
-    monkeypatch.setattr(stage, "DRIVER_EDGES", 0)
+    monkeypatch.setattr(stage, "_driver_edges", lambda run: 0)
     run = make_run(tmp_path, ALL, docs, with_engine=worker)
     stage.run(run)
     assert duplicates(run) == sample_oracle(ALL)
@@ -220,7 +230,7 @@ def test_a_run_that_was_cut_off_goes_on(local, tmp_path, monkeypatch, at):
     with monkeypatch.context() as patch:
         patch.setattr(run, "map", cut)
         if at == "removed":
-            patch.setattr(stage.keepers, "write", fail)
+            patch.setattr(stage.localkeepers, "write", fail)
         if at == "delete":
             patch.setattr(type(run.store), "delete_folder", fail)
             patch.setattr(

@@ -216,12 +216,15 @@ class Dedup:
     Attributes:
         prefer: signals compared in this order after the source's priority, greater is better, rounded to 2 decimals;
             then the longer text, then the smaller doc_id stays.
+        old_stays: of copies in an index (`--index`) and new ones an old one stays, of an earlier run before a later
+            one; else the order above decides, and old ones that lose are listed in dedup/superseded.
     """
 
     url: bool = False
     exact: bool = False
     minhash: MinHash | None = None
     prefer: tuple[str, ...] = ()
+    old_stays: bool = True
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,9 @@ class Run:
     Attributes:
         memory: bytes that steps whose memory would grow with the corpus may take on this machine, all workers together;
             0: no bound. It decides how much is done at once and changes no result.
+        index: of documents of earlier runs that these are compared with (`mdfs.dedup.index`); none where empty.
+        index_new: there need not be an index yet: the run will be its first.
+        old_runs: folders of earlier runs whose texts may be read to compare with.
     """
 
     store: Store
@@ -88,6 +91,9 @@ class Run:
     progress: Progress
     inputs: list[InputFile] = field(default_factory=list)
     memory: int = 0
+    index: str = ""
+    index_new: bool = False
+    old_runs: tuple[str, ...] = ()
 
     @property
     def ledger(self) -> Ledger:

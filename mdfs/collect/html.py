@@ -9,7 +9,7 @@ from resiliparse.parse.html import HTMLTree
 
 from mdfs.collect import blocks, encoding, facts, mojibake
 from mdfs.collect.bounds import TooDeepError, bounded
-from mdfs.collect.restate import restated
+from mdfs.collect.restate import formulas, tables
 
 __all__ = ["Extracted", "TooDeepError", "extract"]
 
@@ -65,7 +65,7 @@ def extract(page: bytes, *, url: str = "", declared: str | None = None, main_con
 
 
 def _read(source: str, main_content: bool) -> tuple[HTMLTree, blocks.Found]:
-    tree = HTMLTree.parse(restated(bounded(source)))
+    tree = HTMLTree.parse(tables(bounded(formulas(source))))
     return tree, _main(tree) if main_content else blocks.Found(_everything(tree), "", [])
 
 

@@ -25,7 +25,7 @@ _MAX_TABLE = 500_000
 #: Links per row from which on a table is a menu.
 _MAX_LINKS = 1
 _TAG = re.compile(r"<[^<>]*>")
-_LINK = re.compile(r"<a\s", re.IGNORECASE)
+_LINK = re.compile(r"<a[\s>]", re.IGNORECASE)
 
 _MATH = re.compile(r"<(/?)math\b[^<>]*>", re.IGNORECASE)
 _TEX_SCRIPT = re.compile(
@@ -37,14 +37,10 @@ _HIDDEN = re.compile(r"<span\b[^<>]{0,100}\bmwe-math-mathml[^<>]{0,300}>")
 _SPAN = re.compile(r"<(/?)span\b", re.IGNORECASE)
 
 
-def restated(source: str) -> str:
-    """The page with its formulas and tables of data in words. Anything else is as it was."""
-    if "math" in source and ("<math" in source or "math/tex" in source):  # one search for nearly all pages
-        source = _formulas(source)
-    return _tables(source) if "<table" in source or "<TABLE" in source else source
-
-
-def _formulas(source: str) -> str:
+def formulas(source: str) -> str:
+    """The page with its formulas in words. Anything else is as it was."""
+    if "math" not in source or not ("<math" in source or "math/tex" in source):  # one search for nearly all pages
+        return source
     source = _without(source, _DRAWN)
     source = _HIDDEN.sub("<span>", source)
     return _elements(_scripts(source))
@@ -105,8 +101,10 @@ def _span_end(source: str, at: int) -> int:
     return -1
 
 
-def _tables(source: str) -> str:
+def tables(source: str) -> str:
     """The page with its innermost tables, those that hold no other, in words where they are data."""
+    if "<table" not in source and "<TABLE" not in source:
+        return source
     kept, at, begin = [], 0, -1
     for found in _TABLE.finditer(source):
         if not found[1]:

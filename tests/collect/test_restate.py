@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdfs.collect import html, mathml
-from mdfs.collect.restate import restated
+from mdfs.collect.restate import formulas, tables
 from tests.collect.kit import ARTICLE
 
 
@@ -58,6 +58,11 @@ def test_rows_of_data_are_lines_with_a_tab_between_cells() -> None:
     assert text(table.upper()).split("\n")[1:4] == ["名\t长度", "甲\t3 米", "乙\t5&6"]
 
 
+def test_rows_that_are_commented_out_are_no_text() -> None:
+    rows = "<tr><td>甲</td><td>3</td></tr><!-- <tr><td>旧</td><td>4</td></tr> --><tr><td>乙</td><td>5</td></tr>"
+    assert text(f"<table>{rows}</table>").split("\n")[1:3] == ["甲\t3", "乙\t5"]
+
+
 def test_tables_that_lay_out_a_page_stay_as_they_are() -> None:
     for inside in (
         f"<tr><td><p>{ARTICLE[0]}</p></td><td>x</td></tr><tr><td>a</td><td>b</td></tr>",
@@ -66,7 +71,7 @@ def test_tables_that_lay_out_a_page_stay_as_they_are() -> None:
         "<tr><td>a</td><td>b</td></tr>",
     ):
         source = f"<table>{inside}</table>"
-        assert restated(source) == source
+        assert tables(source) == source
 
 
 def test_code_keeps_its_lines_and_indentation() -> None:
@@ -81,7 +86,7 @@ HOSTILE = ["<table>", "</table>", "<table></table", "<math>", "<math><mfrac>", '
 @pytest.mark.parametrize("part", HOSTILE)
 def test_hostile_pages_take_linear_time(part: str) -> None:
     start = time.perf_counter()
-    restated("<math></math>" + part * 100_000)
+    tables(formulas("<math></math>" + part * 100_000))
     mathml.latex("<math>" + part * 100_000)
     assert time.perf_counter() - start < 5
 
@@ -95,5 +100,5 @@ def test_hostile_pages_take_linear_time(part: str) -> None:
     )
 )
 def test_any_markup_is_restated(parts: list[str]) -> None:
-    restated("".join(parts))
+    tables(formulas("".join(parts)))
     mathml.latex("".join(parts))

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from mdfs import __version__
+from mdfs import __version__, withdrawcommand
 from mdfs.collect import crawlcommand
+from mdfs.dedup import index_command
 from mdfs.errors import MdfsError, UsageError
 
 Command = Callable[..., Any]
@@ -81,7 +82,9 @@ def run_options(*, with_inputs: bool) -> Callable[[Command], Command]:
 @cli.command("run")
 @run_options(with_inputs=True)
 @click.option("--until", help="Stop after this stage: collect, rules, dedup, classify or tokenize.")
-def run_command(until: str | None, **options: Any) -> None:
+@index_command.decorated
+@index_command.ADD
+def run_command(until: str | None, index_add: bool, **options: Any) -> None:
     """Do everything: collect, rules, dedup, classify, tokenize, manifest and report.
 
     Started again in the same folder it does what is missing and nothing else.
@@ -90,10 +93,19 @@ def run_command(until: str | None, **options: Any) -> None:
     Example:
       mdfs run --recipe yuan1 --input 'crawl/**/*.warc.gz' --output out/
       mdfs run --recipe yuan1 --crawl CC-MAIN-2021-31 --language zho --max-bytes 50GB --output out/
+      mdfs run --recipe yuan1 --input crawl/2021-32/ --output out-32/ --index index/ --index-add
     """
     from mdfs import pipeline
 
-    _do(lambda run: pipeline.through(run, until), **options)
+    if index_add and (until or not options["index"]):
+        raise UsageError("--index-add goes with --index and a whole run: name the index, and leave out --until")
+
+    def work(run: Any) -> None:
+        pipeline.through(run, until)
+        if index_add:
+            index_command.add(run, run.index)
+
+    _do(work, index_new=index_add, **options)
 
 
 def _stage_command(name: str, text: str, *, with_inputs: bool = False) -> None:
@@ -115,6 +127,7 @@ _stage_command("rules", "Edit and measure every document and drop those that bre
 
 @cli.group("dedup", invoke_without_command=True)
 @run_options(with_inputs=False)
+@index_command.decorated
 @click.pass_context
 def dedup_group(context: click.Context, /, **options: Any) -> None:
     """Find copies: same URL, same text, nearly the same text. Without a command of its own, do the stage.
@@ -160,7 +173,8 @@ _stage_command("tokenize", "Write token shards and the manifest.")
 
 
 def _do(work: Callable[[Any], None], *, recipe: str | None, output: str, engine: str, workers: int | None, quiet: bool,
-        as_json: bool, inputs: tuple[str, ...] | None = None, **crawl: Any) -> None:  # fmt: skip
+        as_json: bool, inputs: tuple[str, ...] | None = None, index: str = "", index_new: bool = False,
+        old_runs: tuple[str, ...] = (), **crawl: Any) -> None:  # fmt: skip
     from mdfs import about, pipeline
     from mdfs import recipe as recipes
     from mdfs.progress import Progress
@@ -173,8 +187,9 @@ def _do(work: Callable[[Any], None], *, recipe: str | None, output: str, engine:
     if inputs is not None and not inputs and not chosen.commoncrawl.crawl:
         raise UsageError("nothing to read: give --input, a file, folder or glob, or --crawl, a Common Crawl")
     opened = pipeline.opened(
-        chosen, output, list(inputs or ()), engine_name=engine, workers=workers or 0, progress=progress
-    )
+        chosen, output, list(inputs or ()), engine_name=engine, workers=workers or 0, progress=progress, index=index,
+        index_new=index_new, old_runs=old_runs,
+    )  # fmt: skip
     with opened as run:
         if crawl.get("dry_run"):
             found = crawlcommand.dry_run(run)
@@ -225,6 +240,10 @@ def verify_command(out: str, as_json: bool) -> None:
         click.echo("\n".join(problems) if problems else "all digests, counts and the accounting are right")
     if problems:
         sys.exit(1)
+
+
+cli.add_command(index_command.index_group)
+cli.add_command(withdrawcommand.withdraw_command)
 
 
 @cli.command("why")

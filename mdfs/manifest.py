@@ -121,6 +121,21 @@ def build(store: Store, recipe: Recipe) -> dict[str, Any]:
     }
 
 
+def rebuilt(store: Store, before: dict[str, Any]) -> dict[str, Any]:
+    """A manifest (`before`) of a folder that holds fewer documents since, by its ledger; the rest stays."""
+    ledger = Ledger(store)
+    rows = {stage: ledger.rows(stage) for stage in STAGES}
+    shards = _shards(store, [file for row in rows["tokenize"].values() for file in row.files if file.kind == "shard"])
+    sources = by_source(shards)
+    return before | {
+        "created": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "content_digest": content_digest(shards, before["tokenizer"]["digest"]),
+        "totals": sums(shards), "sources": sources, "mixture": mixture(sources),
+        "stages": [stage_entry(ledger_rows.values(), stage) for stage, ledger_rows in rows.items()],
+        "shards": [shard.to_dict() for shard in shards],
+    }  # fmt: skip
+
+
 def content_digest(shards: Iterable[Shard], tokenizer_digest: str) -> str:
     """64 hex digits over what the corpus contains: for each source the sum of its documents' digests, and the
     tokenizer. Time, place, the order of documents and how they are cut into shards do not change it."""

@@ -13,7 +13,7 @@ import mdfs.collect.stage
 import mdfs.dedup.stage
 import mdfs.rules.stage
 import mdfs.tokenize.stage
-from mdfs import __version__, engine, manifest, objectstore, report
+from mdfs import __version__, engine, manifest, objectstore, report, withdraw
 from mdfs.about import ABOUT
 from mdfs.errors import UsageError
 from mdfs.progress import Progress
@@ -72,14 +72,18 @@ def only(run: Run, name: str) -> None:
 @contextlib.contextmanager
 def opened(
     recipe: Recipe, output: str, inputs: list[str], *, engine_name: str = "local", workers: int = 0,
-    progress: Progress | None = None,
+    progress: Progress | None = None, index: str = "", index_new: bool = False, old_runs: tuple[str, ...] = (),
 ) -> Iterator[Run]:  # fmt: skip
-    """A run over `output`, alone there, with its engine started when needed and given back at the end."""
+    """A run over `output`, alone there, with its engine started when needed and given back at the end. `index`,
+    `index_new` and `old_runs`: see `Run`.
+    """
     files = input_files(inputs, recipe)
     objectstore.prepare_session(output)
     store = Store(output)
     with contextlib.closing(engine.create(engine_name, workers)) as worker, store.locked():
-        yield Run(store, recipe, worker, progress or Progress(quiet=True), files)
+        run = Run(store, recipe, worker, progress or Progress(quiet=True), files)
+        run.index, run.index_new, run.old_runs = index, index_new, old_runs
+        yield run
 
 
 def input_files(uris: list[str], recipe: Recipe) -> list[InputFile]:
@@ -92,6 +96,11 @@ def input_files(uris: list[str], recipe: Recipe) -> list[InputFile]:
 
 
 def _begin(run: Run) -> None:
+    if run.store.exists(withdraw.RECORDS):
+        raise UsageError(
+            f"{run.store.uri}: documents were withdrawn from this folder, and a run would read them from its inputs "
+            "again; run into a new --output with their inputs left out"
+        )
     run.store.sweep_temporary()
     about = {"mdfs_version": __version__, "recipe": run.recipe.to_dict(), "recipe_digest": run.recipe.digest()}
     before = run.store.read_json(ABOUT) if run.store.exists(ABOUT) else {"stages": {}}

@@ -68,7 +68,8 @@ def _against(run: Run, store: Store, head: index.Head) -> dict[str, Any]:
     since = [entry["uri"] for entry in head.runs if entry["id"] not in record["runs"]]
     if since:
         raise UsageError(
-            f"{run.store.uri}: was compared with version {record['version']} of {store.uri}; {since[0]} was added since: {again}"
+            f"{run.store.uri}: was compared with version {record['version']} of {store.uri}, "
+            f"and {since[0]} was added since; {again}"
         )
     return {"version": record["version"], "digest": record["digest"]}
 

@@ -62,8 +62,8 @@ def ties(run: Run, files: Sequence[File], scanned: Sequence[str]) -> Ties:
 
 
 def decide(run: Run, found: Ties, key_files: Sequence[File], scans: Sequence[tuple[str, str]]) -> pa.Table:
-    """Write `PLAN` and `MERGED`; return the old documents that lose their place: doc_id, duplicate_of, their number among the
-    runs of the index (`run`) and the columns of `_KEYS` and signature of both (`kept_…` of the winner).
+    """Write `PLAN` and `MERGED`; return the old documents that lose their place: doc_id, their run's place in the
+    index (`run`), the columns of `_KEYS` and signature, and the same of who stays as `kept_…`.
 
     Args:
         run: its recipe says whether the old stays. `key_files`: of the new parts, by number.

@@ -214,10 +214,8 @@ def apply(job: Job, unit: Unit) -> Row:
         at = sorted(said)
         columns = list(zip(*(said[place] for place in at), strict=True))
         names = index_ids.to_hex(ids[at])
-        batch = pa.RecordBatch.from_arrays(
-            [pa.array(names), *(pa.array(column, field.type) for column, field in zip(columns, list(DUPLICATE)[1:], strict=True))],
-            schema=DUPLICATE,
-        )  # fmt: skip
+        arrays = [pa.array(column, field.type) for column, field in zip((names, *columns), DUPLICATE, strict=True)]
+        batch = pa.RecordBatch.from_arrays(arrays, schema=DUPLICATE)
         with PartWriter(job.store, f"dedup/duplicates/{unit.id}.parquet", DUPLICATE, kind="duplicates") as part:
             part.write(batch)
         row.files, row.docs_dropped, row.docs_out = part.files, batch.num_rows, rows - batch.num_rows
@@ -245,8 +243,8 @@ def _planned(job: Job, unit: Unit, ids: index_ids.Ids) -> dict[int, tuple[str, s
         return {}
     clusters = _cluster_ids(job.store, unit)
     keeper = ids.copy()
-    for at, (duplicate_of, _, _) in _alone(job.store, unit, ids).items():
-        keeper[at] = index_ids.from_hex([duplicate_of])[0]
+    for row, (duplicate_of, _, _) in _alone(job.store, unit, ids).items():
+        keeper[row] = index_ids.from_hex([duplicate_of])[0]
     places = index_ids.places(keeper, clusters)
     rows = np.flatnonzero(places >= 0)
     if not rows.size:
@@ -263,7 +261,7 @@ def _planned(job: Job, unit: Unit, ids: index_ids.Ids) -> dict[int, tuple[str, s
     kind, similarity = _likeness(mine, plan, known, job.recipe.dedup)
     stays = np.array(winners, object) == np.array(index_ids.to_hex(ids[rows]), object)
     said = zip(rows.tolist(), winners, kind.tolist(), similarity.tolist(), stays.tolist(), strict=True)
-    return {at: (winner, why, alike) for at, winner, why, alike, same in said if not same}
+    return {row: (winner, why, alike) for row, winner, why, alike, same in said if not same}
 
 
 def _cluster_ids(store: Store, unit: Unit) -> index_ids.Ids:
@@ -284,6 +282,6 @@ def _measured_before(
     known = dict(zip(zip(*(table.column(name).to_pylist() for name in ("new", "old")), strict=True),
                      table.column("similarity").to_pylist(), strict=True))  # fmt: skip
     new = rows + (unit.data["number"] << ROW_BITS)
-    for place, pair in enumerate(zip(new.tolist(), olds.tolist(), strict=True)):
-        found[place] = known.get(pair, np.nan)
+    for at, pair in enumerate(zip(new.tolist(), olds.tolist(), strict=True)):
+        found[at] = known.get(pair, np.nan)
     return found

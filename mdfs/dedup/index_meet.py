@@ -178,7 +178,8 @@ def _proposed(new: list[Numbers], old: list[Numbers]) -> tuple[Numbers, Numbers]
     is_old = np.arange(node.size) >= new[0].size
     value, h, length = (np.concatenate([new[i], old[i]]) for i in (1, 2, 3))
     met = np.isin(value, new[1])
-    node, is_old, value, h, length = (column[met] for column in (node, is_old, value, h, length))
+    node, value, h, length = (column[met] for column in (node, value, h, length))
+    is_old = is_old[met]
     if not node.size:
         return node, node
     by_length = np.lexsort((node, is_old, h, length, value))
@@ -249,9 +250,9 @@ def _pairs_of(store: Store, unit: Unit) -> tuple[Numbers, Numbers]:
             table = pq.read_table(handle, use_threads=False, filters=[("new", ">=", low), ("new", "<", high)])
         banded = posixpath.basename(path).startswith("band_")
         found[banded].append(np.stack([table.column(name).to_numpy() for name in ("new", "old")], 1))
-    links, proposed = (np.unique(np.concatenate(found[banded]), axis=0) for banded in (False, True))
-    linked = np.isin(_pair(proposed), _pair(links))
-    return links, proposed[~linked]
+    links = np.unique(np.concatenate(found[False]), axis=0)
+    proposed: Numbers = np.unique(np.concatenate(found[True]), axis=0)
+    return links, proposed[~np.isin(_pair(proposed), _pair(links))]
 
 
 def _clusters(store: Store, unit: Unit) -> Ids:
@@ -317,10 +318,9 @@ def agreement(
     assert dedup.minhash is not None
     one, other = (_values(column, dedup) for column in (left, right))
     shared = _agreements(one, left_at, other, right_at) / dedup.minhash.num_perm
-    if index.signature_width(dedup) == 4:
-        return shared
-    chance = 1 / 256
-    return np.clip((shared - chance) / (1 - chance), 0, 1)
+    chance = 0 if index.signature_width(dedup) == 4 else 1 / 256
+    found: NDArray[np.float64] = np.clip((shared - chance) / (1 - chance), 0, 1)
+    return found
 
 
 def _values(column: pa.Array | pa.ChunkedArray, dedup: Dedup) -> NDArray[Any]:

@@ -40,7 +40,7 @@ def schema(dedup: Dedup) -> pa.Schema:
 
 
 def units(uri: str, head: index.Head, looked_for: str, what: str) -> list[Unit]:
-    """A unit for each file of an index; `what` is "keys" or "ids" and `looked_for` a digest of what is in the filter."""
+    """A unit for each file of an index; `what` is "keys" or "ids", `looked_for` a digest of what is in the filter."""
     said = {"index": uri, "for": looked_for, "what": what, "merges": [merge.sha256 for merge in head.merges]}
     return [
         Unit(f"index-{number:05d}", said | {"file": asdict(file), "number": number}, file.bytes)
@@ -89,8 +89,8 @@ def through(filled: index_filter.Filter, name: str, column: pa.ChunkedArray) -> 
     """Which values of a key's column a filter lets through; a null, or a band that is none, never."""
     valid = column.is_valid().to_numpy()
     values = column.fill_null(0).to_numpy()
-    found: NDArray[np.bool_] = index_filter.contains(filled, key(name, values))
-    return found & valid & (values != 0)
+    found: NDArray[np.bool_] = index_filter.contains(filled, key(name, values)) & valid & (values != 0)
+    return found
 
 
 def key(name: str, values: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mdfs.ledger import File
@@ -84,6 +86,41 @@ class ShardWriter:
             self._close()
         elif self._shard is not None:
             self._shard.abandon(kind, error, trace)
+
+
+def without(store: Store, file: File, ids: pa.Array, text_bytes: int) -> File | None:
+    """Write a shard anew, in its place, without some documents.
+
+    Args:
+        store: of the run. `file`: the shard's entry in the ledger.
+        ids: of documents, string. `text_bytes`: UTF-8 bytes of the texts of those that are in this shard.
+
+    Returns:
+        The new entry, or None where nothing is left, and then the file is gone.
+    """
+    shard = _Shard(store, file.path, file.source, file.language)
+    try:
+        rows = 0
+        with store.open(file.path) as handle, pq.ParquetFile(handle) as parquet:
+            for group in range(parquet.num_row_groups):
+                for batch in parquet.read_row_group(group, use_threads=False).combine_chunks().to_batches():
+                    stays = conform(batch.filter(pc.invert(pc.is_in(batch.column("doc_id"), ids))), SHARD)
+                    rows += stays.num_rows
+                    if stays.num_rows:
+                        shard.write(stays, 0)
+        if not rows:
+            raise _NothingLeftError
+    except BaseException as error:
+        shard.abandon(type(error), error, error.__traceback__)
+        if isinstance(error, _NothingLeftError):
+            store.delete(file.path)
+            return None
+        raise
+    return replace(shard.finish(), text_bytes=file.text_bytes - text_bytes)
+
+
+class _NothingLeftError(Exception):
+    """All documents of a shard go."""
 
 
 class _Shard:

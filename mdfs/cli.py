@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import click
@@ -61,7 +62,7 @@ def run_options(*, with_inputs: bool) -> Callable[[Command], Command]:
         click.option("--recipe", "-r", help="Name or path of a recipe. [default: the folder's own, else yuan1]"),
         click.option("--output", "-o", required=True, help="Folder of the run: a path or URI."),
         click.option("--engine", type=click.Choice(["local", "spark"]), default="local", show_default=True,
-                     help="local: processes and Sail on this machine; spark: the session of spark-submit."),
+                     help="local: processes on this machine; spark: the session of spark-submit."),
         click.option("--workers", type=click.IntRange(min=1), help="Local processes. [default: all cores]"),
         click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors."),
         click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object."),
@@ -79,8 +80,14 @@ def run_options(*, with_inputs: bool) -> Callable[[Command], Command]:
     return decorate
 
 
+#: For the commands that do dedup, the one stage whose memory would grow with the corpus.
+MEMORY = click.option("--memory", metavar="SIZE", help="Memory that dedup may take, all workers together, as in 8GB. "
+                      "[default: half of this machine's; with --engine spark no bound]")  # fmt: skip
+
+
 @cli.command("run")
 @run_options(with_inputs=True)
+@MEMORY
 @click.option("--until", help="Stop after this stage: collect, rules, dedup, classify or tokenize.")
 @index_command.decorated
 @index_command.ADD
@@ -127,6 +134,7 @@ _stage_command("rules", "Edit and measure every document and drop those that bre
 
 @cli.group("dedup", invoke_without_command=True)
 @run_options(with_inputs=False)
+@MEMORY
 @index_command.decorated
 @click.pass_context
 def dedup_group(context: click.Context, /, **options: Any) -> None:
@@ -134,7 +142,7 @@ def dedup_group(context: click.Context, /, **options: Any) -> None:
 
     \b
     Example:
-      mdfs dedup --recipe yuan1 --output out/
+      mdfs dedup --recipe yuan1 --output out/ --memory 8GB
     """
     if context.invoked_subcommand is not None:
         return
@@ -173,14 +181,17 @@ _stage_command("tokenize", "Write token shards and the manifest.")
 
 
 def _do(work: Callable[[Any], None], *, recipe: str | None, output: str, engine: str, workers: int | None, quiet: bool,
-        as_json: bool, inputs: tuple[str, ...] | None = None, index: str = "", index_new: bool = False,
+        as_json: bool, memory: str | None = None,
+        inputs: tuple[str, ...] | None = None, index: str = "", index_new: bool = False,
         old_runs: tuple[str, ...] = (), **crawl: Any) -> None:  # fmt: skip
     from mdfs import about, pipeline
     from mdfs import recipe as recipes
+    from mdfs.memory import parse
     from mdfs.progress import Progress
     from mdfs.storage import Store
 
     start = time.monotonic()
+    bound = parse(memory or "") if memory or engine == "local" else 0
     progress = Progress(quiet=quiet or as_json)
     chosen = recipes.load(recipe) if recipe else about.recipe_of(Store(output), otherwise="yuan1")
     chosen = crawlcommand.with_options(chosen, crawl)
@@ -191,6 +202,7 @@ def _do(work: Callable[[Any], None], *, recipe: str | None, output: str, engine:
         index_new=index_new, old_runs=old_runs,
     )  # fmt: skip
     with opened as run:
+        run.memory = bound
         if crawl.get("dry_run"):
             found = crawlcommand.dry_run(run)
             click.echo(json.dumps(found, ensure_ascii=False) if as_json else crawlcommand.render(found))
@@ -389,6 +401,25 @@ def rule_list(as_json: bool) -> None:
     from mdfs.rules import signals
 
     _table(signals.describe(), as_json)
+
+
+class _Classifiers(click.Group):
+    """A group whose commands are read when first asked for: mdfs itself imports nothing of `mdfs.classifiers`."""
+
+    @property
+    def commands(self) -> dict[str, click.Command]:
+        """The commands by name."""
+        found: dict[str, click.Command] = importlib.import_module("mdfs.classifiers.command").COMMANDS
+        return found
+
+    @commands.setter
+    def commands(self, given: MutableMapping[str, click.Command]) -> None:
+        """click sets an empty table when it makes a group."""
+
+
+@cli.group("classifier", cls=_Classifiers)
+def classifier_group() -> None:
+    """Train, measure, calibrate and export classifiers for the fine filter."""
 
 
 def _table(rows: list[dict[str, Any]], as_json: bool) -> None:

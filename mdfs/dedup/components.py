@@ -35,14 +35,22 @@ def write_by_union_find(store: Store, edges: Callable[[], Iterator[tuple[Nodes, 
         store: of the run.
         edges: gives the edges (a, b) in pieces, int64[n] each; called twice.
     """
-    nodes = np.zeros(0, np.int64)
-    for a, b in edges():
-        nodes = np.union1d(nodes, np.concatenate([a, b]))
+    nodes = _nodes(edges())
     parents = np.arange(nodes.size)
     for a, b in edges():
         _unite(parents, np.searchsorted(nodes, a), np.searchsorted(nodes, b))
     _settle(parents)
     sortedfiles.write(store, f"{FOLDER}/all.parquet", {"node": nodes, "root": nodes[parents]})
+
+
+def _nodes(edges: Iterator[tuple[Nodes, Nodes]]) -> Nodes:
+    """All nodes, sorted, each once. What is new is merged when it is as much as what is there: n log n in all."""
+    nodes, waiting = np.zeros(0, np.int64), [np.zeros(0, np.int64)]
+    for a, b in edges:
+        waiting.append(sortedfiles.distinct(np.concatenate([a, b])))
+        if sum(piece.size for piece in waiting) > max(1 << 20, nodes.size):
+            nodes, waiting = sortedfiles.distinct(np.concatenate([nodes, *waiting])), []
+    return sortedfiles.distinct(np.concatenate([nodes, *waiting]))
 
 
 def union_find(a: NDArray[np.int64], b: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from mdfs.dedup import components, pairs
 from mdfs.dedup.keys import prefer_columns
+from mdfs.ledger import Row
 from mdfs.stage import Run
 
 #: Removed documents: node, doc_id, keeper, duplicate_of, kind and similarity.
 REMOVED = "dedup/work/removed"
+#: Name of the ledger's row that counts clusters by size.
+CLUSTERS = "dedup-clusters"
 #: Pairs of these and their keepers that are still to be compared, as `pairs.CANDIDATES` and `pairs.WANTED`.
 LACKING, LACKING_WANTED = "dedup/work/lacking", "dedup/work/lacking-wanted"
 
@@ -34,10 +38,30 @@ def write(run: Run, keys: str, verified: str | None, parts_together: int) -> Non
         removed = removed.join(similar, ["a", "b"], "left")
     columns = removed.select("node", "doc_id", "keeper", "duplicate_of", "kind", "similarity")
     pairs.by_part(run, columns, "node", REMOVED)
-    written = session.read.parquet(store.spark_uri(REMOVED)).where("kind = 'minhash' and similarity is null")
+    written = session.read.parquet(store.spark_uri(REMOVED))
+    commit_clusters(run, _sizes(run, written))
+    written = written.where("kind = 'minhash' and similarity is null")
     F = run.engine.functions()
     pairs.by_part(run, written.select(F.col("node").alias("owner"), F.col("keeper").alias("other")), "owner", LACKING)
     pairs.want(run, LACKING, LACKING_WANTED, parts_together)
+
+
+def commit_clusters(run: Run, sizes: Counter[int]) -> None:
+    """Tell the ledger how many clusters there are, `clusters`, the `largest`, and how many have a size from a power of
+    two up to the next one: `2` (2 and 3 documents), `4`, `8` and so on. `sizes`: size → clusters."""
+    facts = Counter({"clusters": sum(sizes.values()), "largest": max(sizes, default=0)})
+    for size, many in sorted(sizes.items()):
+        facts[str(1 << (size.bit_length() - 1))] += many
+    run.ledger.commit(Row(CLUSTERS, "all", facts=dict(facts)))
+    run.ledger.settle(CLUSTERS)
+
+
+def _sizes(run: Run, removed: Any) -> Counter[int]:
+    """Size of cluster → how many have it, one more than are removed."""
+    F = run.engine.functions()
+    of_keeper = removed.groupBy("keeper").agg(F.count("*").alias("copies"))
+    rows = of_keeper.groupBy("copies").agg(F.count("*").alias("clusters")).collect()
+    return Counter({int(row["copies"]) + 1: int(row["clusters"]) for row in rows})
 
 
 def _removed(run: Run, members: Any) -> Any:

@@ -7,6 +7,7 @@ budget allows.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -41,13 +42,19 @@ def write(run: Run, paths: Sequence[str], verified: str, parts_together: int) ->
     node, root = sortedfiles.read(store, sortedfiles.paths(store, components.FOLDER), ["node", "root"])
     order = np.argsort(node)
     node, root = node[order], root[order]
-    cluster = np.unique(root, return_inverse=True)[1]
+    cluster = np.searchsorted(sortedfiles.distinct(root), root)
     passes = math.ceil(node.size * MEMBER_BYTES / run.memory) if run.memory else 1
+    keepers.commit_clusters(run, _sizes(cluster))
     for number in range(max(1, passes)):
         mine = np.flatnonzero(cluster % max(1, passes) == number)
         removed = _removed(_members(store, paths, node[mine], run.recipe.dedup), cluster[mine], run.recipe.dedup)
         similarity = _similarities(store, verified, node, removed)
         _write(store, f"{number}.parquet", removed, similarity, parts_together)
+
+
+def _sizes(cluster: Numbers) -> Counter[int]:
+    sizes = np.bincount(np.bincount(cluster))
+    return Counter({size: int(many) for size, many in enumerate(sizes.tolist()) if size and many})
 
 
 def _members(store: Store, paths: Sequence[str], node: Numbers, dedup: Dedup) -> pa.Table:
@@ -97,16 +104,18 @@ def _equal(rows: pa.Table, kept: pa.Table, key: tuple[str, str]) -> pa.ChunkedAr
 def _similarities(store: Store, verified: str, node: Numbers, removed: pa.Table) -> NDArray[np.float64]:
     """The verified similarity of each removed document to its keeper, NaN where there is none."""
     ends = [removed.column(name).to_numpy() for name in ("node", "keeper")]
+    if not removed.num_rows:
+        return np.zeros(0)
     wanted = _pair_keys(node, np.minimum(*ends), np.maximum(*ends))
     order = np.argsort(wanted)
-    found = np.full(wanted.size, np.nan)
+    wanted, found = wanted[order], np.full(wanted.size, np.nan)
     for path in sortedfiles.paths(store, verified):
         table = verify.read_tables(store, [path])
         a, b, similarity = (table.column(name).to_numpy() for name in ("a", "b", "similarity"))
-        known = np.isin(a, node) & np.isin(b, node)
+        known = sortedfiles.among(a, node) & sortedfiles.among(b, node)
         pair = _pair_keys(node, a[known], b[known])
-        at = np.minimum(np.searchsorted(wanted[order], pair), wanted.size - 1)
-        hit = wanted[order][at] == pair if wanted.size else np.zeros(0, bool)
+        at = np.minimum(np.searchsorted(wanted, pair), wanted.size - 1)
+        hit = wanted[at] == pair
         found[order[at[hit]]] = similarity[known][hit]
     return found
 
@@ -130,6 +139,5 @@ def _write(store: Store, name: str, removed: pa.Table, similarity: NDArray[np.fl
     owner, other = (removed.column(name).to_numpy()[lacking] for name in ("node", "keeper"))
     sortedfiles.write(store, f"{keepers.LACKING}/{name}", {"owner": owner, "other": other})
     group = (owner >> ROW_BITS) // together
-    if owner.size:
-        other, group = np.unique(np.stack([other, group]), axis=1)
+    other, group = sortedfiles.distinct_pairs(other, group)
     sortedfiles.write(store, f"{keepers.LACKING_WANTED}/{name}", {"node": other, "group": group})

@@ -194,10 +194,10 @@ def band(job: Job, unit: Unit) -> Row:
         shared = _shared(values)
         at = shared[np.argsort(values[shared])]
         proposed, many, hot = _propose(values, h, length, at.astype(np.uint32), np.int64(most))
-        found.append(np.unique(proposed[:many]))
+        found.append(sortedfiles.distinct(proposed[:many]))
         row.facts |= {pairs.hot_name(place, value): int(size) for value, size in hot.tolist()}
         heartbeat.did(docs=0, bytes=values.nbytes)
-    _write_candidates(job.store, unit, node, np.unique(np.concatenate(found)))
+    _write_candidates(job.store, unit, node, sortedfiles.distinct(np.concatenate(found)))
     return row
 
 

@@ -8,6 +8,7 @@ little more than what was written.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from mdfs.storage import Store
 ROWS = 1 << 16
 
 Numbers = NDArray[np.int64]
+Number = TypeVar("Number", np.int64, np.uint64)
 
 
 def write(store: Store, path: str, columns: dict[str, Numbers]) -> None:
@@ -54,6 +56,31 @@ def read(
 def paths(store: Store, folder: str) -> list[str]:
     """Data files under a folder; beside them may lie a session's markers, and what a killed worker left."""
     return [path for path in store.list(folder) if path.endswith(".parquet")]
+
+
+def distinct(values: NDArray[Number]) -> NDArray[Number]:
+    """The values, sorted, each once; `numpy.unique` hashes, which takes several times as long."""
+    ordered = np.sort(values)
+    new = np.ones(ordered.size, bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    return ordered[new]
+
+
+def distinct_pairs(first: Numbers, second: Numbers) -> tuple[Numbers, Numbers]:
+    """Pairs sorted by both columns, each once."""
+    order = np.lexsort((second, first))
+    first, second = first[order], second[order]
+    new = np.ones(first.size, bool)
+    new[1:] = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    return first[new], second[new]
+
+
+def among(values: Numbers, ordered: Numbers) -> NDArray[np.bool_]:
+    """Which values stand in `ordered` (sorted), in a time that grows with its logarithm."""
+    if not ordered.size:
+        return np.zeros(values.size, bool)
+    found: NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, values), ordered.size - 1)] == values
+    return found
 
 
 class SortedFile:

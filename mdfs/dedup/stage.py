@@ -44,7 +44,7 @@ _WORK = "dedup/work"
 _DUPLICATES = "dedup/duplicates"
 _FILLED = "dedup/work/filled"
 #: Steps whose ledger rows speak of files under dedup/work.
-_STEPS = (localpairs.LINKS, localpairs.BANDS, verify.SEND, verify.SEND + "-again", verify.STAGE + "-again")
+STEPS = (localpairs.LINKS, localpairs.BANDS, verify.SEND, verify.SEND + "-again", verify.STAGE + "-again")
 
 #: Edges up to which components are found on the driver where there is a session: 350 MB there, and none of its rounds.
 DRIVER_EDGES = 5_000_000
@@ -63,19 +63,19 @@ def run(run: Run) -> None:
     keyed = run.map(keys.STAGE, keys.work, keys.units(parts) if wanted else [], (keys.FOLDER,))
     digest, view = _digest(run, keyed), index_join.view(run)
     name, folder = (index_join.ALONE, index_join.ALONE_FOLDER) if view else ("dedup", _DUPLICATES)
-    together = verify.parts_together(parts)
-    finals = [_final(part, number, number // together, digest if wanted else "") for number, part in enumerate(parts)]
+    finals = final_units(parts, digest if wanted else "")
     done = wanted and _is_done(run, digest, finals, name)
     if not done:
         run.ledger.forget(_DONE, ["all"])
     if not wanted:
         run.map(verify.STAGE, verify.work, [], (verify.FOLDER,))
-        run.ledger.forget(pairs.HOT, ["all"])
+        for counted in (pairs.HOT, keepers.CLUSTERS):
+            run.ledger.forget(counted, ["all"])
     elif not done:
-        _compare(run, digest, parts)
+        compare(run, digest, parts)
     run.map(name, work, finals, (folder,))
     if wanted and not done:
-        run.ledger.commit(Row(_DONE, "all", digest))
+        run.ledger.commit(Row(_DONE, "all", digest + name))
     index_join.finish(run, view, parts)
     decontaminate.run(run, parts)
     run.store.delete_folder(_WORK)
@@ -100,25 +100,28 @@ def _digest(run: Run, keyed: list[Row]) -> str:
     return fingerprint(__version__, run.recipe.stage_digest("dedup"), files)
 
 
-def _final(part: File, number: int, group: int, digest: str) -> Unit:
-    data = {"path": part.path, "sha256": part.sha256, "rows": part.rows, "number": number, "compared": digest}
-    data["group"] = group
-    return Unit(keys.part_name(part.path), data)
+def final_units(parts: list[File], digest: str) -> list[Unit]:
+    """The last map's units: one a part; `digest` is empty where nothing was compared."""
+    together, found = verify.parts_together(parts), []
+    for number, part in enumerate(parts):
+        data = {"path": part.path, "sha256": part.sha256, "rows": part.rows, "number": number, "compared": digest}
+        found.append(Unit(keys.part_name(part.path), data | {"group": number // together}))
+    return found
 
 
 def _is_done(run: Run, digest: str, finals: list[Unit], name: str) -> bool:
     """Whether the whole stage was finished for just these keys; else what its last step reads is no longer there."""
     marker = run.ledger.rows(_DONE).get("all")
     rows = run.ledger.rows(name)
-    return marker is not None and marker.fingerprint == digest and all(unit.id in rows for unit in finals)
+    return marker is not None and marker.fingerprint == digest + name and all(unit.id in rows for unit in finals)
 
 
-def _compare(run: Run, digest: str, parts: list[File]) -> None:
+def compare(run: Run, digest: str, parts: list[File]) -> None:
     """Everything between keys and the last map; leaves `keepers.REMOVED` and what it lacks in `_FILLED`."""
     store = run.store
     if not store.exists(_marker("begun")) or store.read_json(_marker("begun")) != digest:
         store.delete_folder(_WORK)
-        for name in _STEPS:
+        for name in STEPS:
             run.ledger.forget(name, list(run.ledger.rows(name)))
         store.write_json(_marker("begun"), digest)
     store.write_json(verify.PARTS, [part.path for part in parts])
@@ -155,6 +158,7 @@ def _remove(run: Run, verified: int, key_files: list[str], together: int) -> Non
     """Components and keepers; `verified` is the number of verified pairs."""
     for folder in (components.FOLDER, keepers.REMOVED, keepers.LACKING, keepers.LACKING_WANTED):
         run.store.delete_folder(folder)
+    keepers.commit_clusters(run, Counter())
     links = sortedfiles.paths(run.store, pairs.LINKS)
     count = verified + sum(_rows(run.store, path) for path in links)
     if not count:

@@ -112,14 +112,14 @@ def _range(unit: Unit) -> tuple[int, int]:
 def send(job: Job, unit: Unit) -> Row:
     """Write the hashes of documents of some parts that other groups, or their own, want."""
     node, group = sortedfiles.read(job.store, unit.data["files"], ["node", "group"], *_range(unit))
-    node, group = np.unique(np.stack([node, group]), axis=1) if node.size else (node, group)
+    node, group = sortedfiles.distinct_pairs(node, group)
     if not node.size:
         return Row(job.stage, unit.id)
     with (
         job.store.create(f"{unit.data['sent']}/{unit.id}.parquet") as sink,
         pq.ParquetWriter(sink, _SENT, use_dictionary=False, compression="none") as writer,
     ):
-        for held in _held(_sets(job.store, parts(job.store), np.unique(node), job.recipe)):
+        for held in _held(_sets(job.store, parts(job.store), sortedfiles.distinct(node), job.recipe)):
             low, high = np.searchsorted(node, [held.nodes[0], held.nodes[-1] + 1])
             _send(writer, held, node[low:high], group[low:high])
     return Row(job.stage, unit.id)
@@ -150,7 +150,7 @@ def _received(store: Store, folder: str, number: int, wanted: Nodes) -> Iterator
                     table = file.read_row_group(i, use_threads=False)
                     mine = np.flatnonzero(table.column("group").to_numpy() == number)
                     nodes = table.column("node").to_numpy()[mine]
-                    mine = mine[np.isin(nodes, wanted)]
+                    mine = mine[sortedfiles.among(nodes, wanted)]
                     if mine.size:
                         rows = table.take(pa.array(mine)).combine_chunks()
                         lists = rows.column("hashes").chunk(0)
@@ -162,10 +162,9 @@ def _received(store: Store, folder: str, number: int, wanted: Nodes) -> Iterator
 def work(job: Job, unit: Unit) -> Row:
     """Write the similarities of the candidate pairs that some parts own; docs_in counts pairs."""
     owners, others = sortedfiles.read(job.store, unit.data["files"], ["owner", "other"], *_range(unit))
-    if owners.size:
-        owners, others = np.unique(np.stack([owners, others]), axis=1)
+    owners, others = sortedfiles.distinct_pairs(owners, others)
     found = np.full(owners.size, np.nan)
-    for held in _held(_sets(job.store, parts(job.store), np.unique(owners), job.recipe)):
+    for held in _held(_sets(job.store, parts(job.store), sortedfiles.distinct(owners), job.recipe)):
         low, high = np.searchsorted(owners, [held.nodes[0], held.nodes[-1] + 1])
         _compare(job, unit, held, owners[low:high], others[low:high], found[low:high])
     assert not np.isnan(found).any(), "a document that was wanted was not sent"
@@ -182,7 +181,7 @@ def _compare(job: Job, unit: Unit, held: Sets, owners: Nodes, others: Nodes, fou
     """Fill in the similarities of pairs whose owners are held."""
     measure = _agreement if keys.by_signature(job.recipe.dedup) else _jaccard
     order = np.argsort(others, kind="stable")
-    for seen in _received(job.store, unit.data["sent"], unit.data["number"], np.unique(others)):
+    for seen in _received(job.store, unit.data["sent"], unit.data["number"], sortedfiles.distinct(others)):
         low, high = (np.searchsorted(others[order], seen.nodes, side) for side in ("left", "right"))
         seen_at = np.repeat(np.arange(seen.nodes.size), high - low)
         now = order[np.repeat(low, high - low) + _counted(high - low)]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mdfs.ledger import File
-from mdfs.report import examples, sampling, svg
+from mdfs.report import decontamination, examples, sampling, svg
 from mdfs.report.examples import Place
 from mdfs.report.facts import Facts
 from mdfs.report.markup import Html, count, details, note, section, share, table, tag
@@ -19,6 +19,8 @@ from mdfs.report.sampling import Sample
 
 #: Pairs shown of each kind.
 PAIRS = {"minhash": 4, "exact": 1, "url": 1}
+#: Hot buckets shown.
+HOT_ROWS = 10
 
 
 def section_of(facts: Facts) -> Html:
@@ -28,9 +30,11 @@ def section_of(facts: Facts) -> Html:
     sample = sampling.read(
         facts.store, facts.files("dedup", "duplicates"), ["doc_id", "duplicate_of", "kind", "similarity"]
     )
+    test_sets = decontamination.table_of(facts)
     if not sample.table.num_rows:
-        return section("duplicates", "Copies", tag("p", "No copies were found."))
-    return section("duplicates", "Copies", _kinds(facts, sample), _similarity(facts, sample), _pairs(facts, sample))
+        return section("duplicates", "Copies", tag("p", "No copies were found."), _hot(facts), test_sets)
+    parts = (_kinds(facts, sample), _clusters(facts), _similarity(facts, sample), _hot(facts), test_sets)
+    return section("duplicates", "Copies", *parts, _pairs(facts, sample))
 
 
 def _kinds(facts: Facts, sample: Sample) -> Html:
@@ -42,6 +46,46 @@ def _kinds(facts: Facts, sample: Sample) -> Html:
         drawn = svg.bar([("dropped", number)], seen, f"{kind}: {number:,} of {seen:,}")
         rows.append([kind, drawn, ("" if sample.whole else "about ") + count(exact), share(exact, row.docs_in)])
     return table("Copies by how they were found", ["kind", "", "documents", "of in"], rows, left=2)
+
+
+def _clusters(facts: Facts) -> Html:
+    """How many clusters have how many members, counted over all, not sampled."""
+    said = dict(facts.step("dedup-clusters"))
+    largest, clusters = said.pop("largest", 0), said.pop("clusters", 0)
+    if not clusters:
+        return Html()
+    most, rows = max(said.values()), []
+    for low, many in sorted((int(low), many) for low, many in said.items()):
+        high = 2 * low - 1
+        words = f"{low:,} to {min(high, largest):,}" if min(high, largest) > low else f"{low:,}"
+        rows.append([words, svg.bar([("dropped", many)], most, f"{words}: {many:,}"), count(many)])
+    caption = f"Clusters of copies by size, the one that stays counted; the largest has {largest:,} documents"
+    return table(caption, ["documents", "", "clusters"], rows, left=2)
+
+
+def _hot(facts: Facts) -> Html:
+    """Buckets in which documents were compared with one other each; nothing where there was none."""
+    said = dict(facts.step("dedup-pairs"))
+    named = sorted(((many, name) for name, many in said.items() if name.startswith("band ")), reverse=True)
+    minhash = facts.recipe.dedup.minhash
+    if not named or minhash is None:
+        return Html()
+    words = (
+        f"{said['buckets']:,} buckets hold more than {minhash.max_bucket:,} documents, {said['documents']:,} in all "
+        "where one counts for each of its buckets. There a document was compared with one other only, so near-copies "
+        "may have been missed that share no other band. Many documents of one template look like this."
+    )
+    rows = [
+        [
+            name.split()[1],
+            tag("code", name.split()[2]),
+            svg.bar([("kept", many)], named[0][0], f"{many:,}"),
+            count(many),
+        ]
+        for many, name in named[:HOT_ROWS]
+    ]
+    title = f"Hot buckets, the largest {len(rows)}" if said["buckets"] > len(rows) else "Hot buckets"
+    return tag("div", table(title, ["band", "hash", "", "documents"], rows, left=3), note(words))
 
 
 def _similarity(facts: Facts, sample: Sample) -> Html:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -34,6 +35,13 @@ class Facts:
         """Files of one kind that a stage left, by path."""
         found = (file for row in self.rows.get(stage, []) for file in row.files if file.kind == kind)
         return sorted(found, key=lambda file: file.path)
+
+    def step(self, name: str) -> dict[str, int]:
+        """What all units of a step of a stage counted, added up; empty where it was not done."""
+        summed: Counter[str] = Counter()
+        for row in Ledger(self.store).rows(name).values():
+            summed.update(row.facts)
+        return dict(summed)
 
     def final(self) -> str:
         """The last stage done that leaves documents with their text; empty where there is none."""

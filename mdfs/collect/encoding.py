@@ -119,11 +119,15 @@ _META = re.compile(
 
 
 class Decoded(NamedTuple):
-    """Text, the encoding that gave it, and what decided: `bom`, `declared`, `meta`, `utf-8` or `bytes`."""
+    """Text, the encoding that gave it, and what decided: `bom`, `declared`, `meta`, `utf-8` or `bytes`.
+
+    `raw`: the text in UTF-8 where the bytes it came from are just that, else None.
+    """
 
     text: str
     encoding: str
     by: str
+    raw: bytes | None = None
 
 
 def decode(raw: bytes, declared: str | None = None) -> tuple[str, str]:
@@ -150,7 +154,7 @@ def decide(raw: bytes, declared: str | None = None, meta: str | None = None) -> 
         return escaped
     if "\0" in text and (wide := _wide(raw)):
         return wide
-    return Decoded(text, "utf-8", "utf-8")
+    return Decoded(text, "utf-8", "utf-8", raw)
 
 
 def meta_charset(page: bytes) -> str | None:

@@ -88,9 +88,13 @@ _H1 = re.compile(r"<[hH]1\b[^<>]{0,500}>")
 _TAG = re.compile(r"<[^>]*>")
 
 
-def stated(source: str) -> dict[str, str]:
-    """What JSON-LD, meta tags and the root element say: `published`, `author`, `site_name`, `type`, `lang`, `title`."""
-    facts = _linked_data(source) if "ld+json" in source else {}
+def stated(source: str, *, linked_data: bool = True) -> dict[str, str]:
+    """What JSON-LD, meta tags and the root element say: `published`, `author`, `site_name`, `type`, `lang`, `title`.
+
+    Args:
+        source: the page. linked_data: whether it may have JSON-LD.
+    """
+    facts = _linked_data(source) if linked_data else {}
     head = source[: _head_end(source)]
     for tag in _META_TAG.findall(head):
         said = {name.lower(): a or b or c for name, a, b, c in _ATTRIBUTE.findall(tag)}
@@ -117,14 +121,14 @@ def byline(lines: list[str]) -> dict[str, str]:
     return facts
 
 
-def title(page_title: str, source: str, said: str) -> str:
+def title(page_title: str, markup: str, said: str) -> str:
     """A page's title without the name of its site, where a heading or the metadata show which part is which.
 
     Args:
-        page_title: of the `<title>` element. source: the page. said: the title in its metadata, "" for none.
+        page_title: of the `<title>` element. markup: the page, thin or whole. said: in its metadata, "" for nothing.
     """
     whole = _line(page_title)
-    for candidate in itertools.chain((said,), _headings(source)):
+    for candidate in itertools.chain((said,), _headings(markup)):
         if len(candidate) >= 2 and whole.startswith(candidate) and _TITLE_END.match(whole[len(candidate) :]):
             return candidate
     return whole or said

@@ -46,15 +46,17 @@ def extract(page: bytes, *, url: str = "", declared: str | None = None, main_con
         TooDeepError: no tree can be built within bounds.
     """
     found = encoding.decide(page, declared, encoding.meta_charset(page))
-    source = found.text.replace("\0", "")
-    tree, (text, kind, around) = _read(source, main_content)
+    source, raw = found.text, found.raw
+    if "\0" in source:
+        source, raw = source.replace("\0", ""), None
+    read, (text, kind, around) = _read(source, raw, main_content)
     repair = ""
     if mojibake.suspicious(text):
         source, repair = mojibake.repaired(source)
         if repair:
-            tree, (text, kind, around) = _read(source, main_content)
-    meta = facts.stated(source)
-    title = facts.title(tree.title or "", source, meta.pop("title", ""))
+            read, (text, kind, around) = _read(source, None, main_content)
+    meta = facts.stated(source, linked_data=read.linked_data)
+    title = facts.title(read.tree.title or "", read.markup, meta.pop("title", ""))
     for key, value in facts.byline(around).items():
         meta.setdefault(key, value)
     if kind:
@@ -64,9 +66,27 @@ def extract(page: bytes, *, url: str = "", declared: str | None = None, main_con
     return Extracted(title, text, found.encoding, found.by, meta)
 
 
-def _read(source: str, main_content: bool) -> tuple[HTMLTree, blocks.Found]:
-    tree = HTMLTree.parse(tables(bounded(formulas(source))))
-    return tree, _main(tree) if main_content else blocks.Found(_everything(tree), "", [])
+class _Read(NamedTuple):
+    """A page's tree, the thin markup it was built from, and whether the page has linked data."""
+
+    tree: HTMLTree
+    markup: str
+    linked_data: bool
+
+
+def _read(source: str, raw: bytes | None, main_content: bool) -> tuple[_Read, blocks.Found]:
+    """A page read: `raw` is `source` in UTF-8, where it is at hand."""
+    thin = bounded(raw if raw is not None else _utf8(source))
+    if thin.formulas:
+        thin = bounded(_utf8(formulas(source)))
+    markup = thin.markup.decode("utf-8", "surrogatepass")
+    tree = HTMLTree.parse(tables(markup))
+    found = _main(tree) if main_content else blocks.Found(_everything(tree), "", [])
+    return _Read(tree, markup, thin.linked_data), found
+
+
+def _utf8(source: str) -> bytes:
+    return source.encode("utf-8", "surrogatepass")
 
 
 def _main(tree: HTMLTree) -> blocks.Found:

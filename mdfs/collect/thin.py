@@ -11,6 +11,8 @@ parser's time grows with the square of that.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +22,13 @@ from numpy.typing import NDArray
 MAX_DEPTH = 512
 
 #: What is known of an element, by its name. ONE: it stands in no other of its kind but with an element of another kind
-#: between, so it makes nothing deep. LOOK: changes the look of words; its end tag closes nothing else. SPECIAL: its end
+#: between, so it makes nothing deep. LOOK: changes the look of words and is dropped. SPECIAL: its end
 #: tag closes what is open in it, and no end tag of an ordinary element reaches out of it. SCOPE: no end tag inside it
 #: but its own reaches out of it. UNSEEN: it is dropped (but in a table, which `restate` tells from a layout by it).
 #: RAW: its content holds no markup. PRE: its white space shows. FOREIGN: XML inside, where "/>" closes. GATE: leads
-#: back from XML to HTML (or may: font). BREAK: ends all XML around it; other elements in XML are no HTML. HEADING: its
-#: end tag closes any other heading. ANCHOR: a second one closes the first.
+#: back from XML to HTML. BREAK: ends all XML around it; other elements in XML are no HTML. HEADING: its
+#: end tag closes any other heading. ANCHOR: a second one closes the
+#: first, and its end tag closes nothing else.
 _ONE, _LOOK, _SPECIAL, _SCOPE, _UNSEEN, _RAW, _PRE, _FOREIGN, _GATE, _HEADING, _ANCHOR, _TABLE, _BREAK = (
     1 << i for i in range(13)
 )
@@ -35,8 +38,8 @@ _XML = 1 << 13
 _KINDS = (
     (_ONE, "area base br col embed hr img input link meta param source track wbr p li td th tr dd dt option rp rt rb"),
     (_ONE, "rtc html head body form tbody thead tfoot colgroup optgroup frame bgsound keygen frameset basefont"),
-    (_LOOK, "a b big code em font i nobr s small strike strong tt u"),
-    (_ANCHOR, "a nobr"),
+    (_LOOK, "b big code em font i nobr s small strike strong tt u"),
+    (_ANCHOR, "a"),
     (_SPECIAL, "address applet article aside blockquote button caption center details dir div dl fieldset figcaption"),
     (_SPECIAL, "figure footer header hgroup h1 h2 h3 h4 h5 h6 listing main marquee menu nav noscript object ol pre"),
     (_SPECIAL, "section select summary table template ul svg math search dialog"),
@@ -46,9 +49,9 @@ _KINDS = (
     (_RAW, "script style textarea title xmp iframe noembed noframes"),
     (_PRE, "pre listing"),
     (_FOREIGN, "svg math"),
-    (_GATE, "title desc foreignobject annotation-xml mi mo mn ms mtext font"),
-    (_BREAK, "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing"),
-    (_BREAK, "menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul var"),
+    (_GATE, "title desc foreignobject annotation-xml mi mo mn ms mtext"),
+    (_BREAK, "blockquote body br center dd div dl dt embed h1 h2 h3 h4 h5 h6 head hr img li listing"),
+    (_BREAK, "menu meta ol p pre ruby span sub sup table ul var"),
     (_HEADING, "h1 h2 h3 h4 h5 h6"),
 )
 #: Attributes that the search for the main content looks at.
@@ -90,7 +93,8 @@ _NAMES, _KIND = _table(_elements())
 _ATTRIBUTES, _NUMBER = _table({name: 1 << i for i, name in enumerate(_KEPT.split())})
 
 _LT, _GT, _SLASH, _BANG, _ASK, _DASH, _EQUALS, _QUOTE, _APOSTROPHE, _BLANK = (ord(char) for char in "<>/!?-=\"' ")
-_HEADING_KEY, _SCRIPT_KEY = _hashed("h1"), _hashed("script")
+_HEADING_KEY, _SCRIPT_KEY, _MATH_KEY = _hashed("h1"), _hashed("script"), _hashed("math")
+_TEX, _LINKED = np.frombuffer(b"math/tex", np.uint8), np.frombuffer(b"ld+json", np.uint8)
 _SPACE = np.zeros(256, np.bool_)
 _SPACE[[9, 10, 12, 13, 32]] = True
 _ESCAPED = np.frombuffer(b"&lt;", np.uint8)
@@ -100,18 +104,26 @@ _LOWER = np.arange(256, dtype=np.uint8)
 _LOWER[65:91] += 32
 
 
-def thinned(page: bytes, *, look: bool = True) -> tuple[bytes, int]:
-    """The page's markup without what no reader sees, and how many elements stand inside each other (MAX_DEPTH + 1:
-    more, and the markup ends there).
+class Thin(NamedTuple):
+    """Thin markup in UTF-8, and what the pass has seen.
 
-    Args:
-        page: UTF-8. look: whether elements that change only the look of words stay.
+    `depth`: how many elements stand inside each other; MAX_DEPTH + 1 for more, and the markup ends there. `formulas`:
+    whether there is MathML or a script of MathJax; `linked_data`: a script of JSON-LD.
     """
+
+    markup: bytes
+    depth: int
+    formulas: bool
+    linked_data: bool
+
+
+def thinned(page: bytes) -> Thin:
+    """The markup of a page in UTF-8 without what no reader sees."""
     data = np.frombuffer(page, np.uint8)
     # A "<" before another is written as four bytes; "<<" is counted without overlaps.
     out = np.empty(len(data) + 6 * page.count(b"<<") + 8, np.uint8)
-    size, deep = _thin(data, out, look)
-    return out[:size].tobytes(), deep
+    size, depth, formulas, linked_data = _thin(data, out)
+    return Thin(out[:size].tobytes(), depth, formulas, linked_data)
 
 
 @numba.njit(nogil=True, cache=True, inline="always")
@@ -217,6 +229,18 @@ def _past(data: NDArray[np.uint8], at: int) -> int:
 
 
 @numba.njit(nogil=True, cache=True)
+def _holds(data: NDArray[np.uint8], begin: int, end: int, words: NDArray[np.uint8]) -> bool:
+    """Whether the tag from `begin` to `end` has these small letters in it."""
+    for at in range(begin, end - words.size + 1):
+        i = 0
+        while i < words.size and _LOWER[data[at + i]] == words[i]:
+            i += 1
+        if i == words.size:
+            return True
+    return False
+
+
+@numba.njit(nogil=True, cache=True)
 def _comment_end(data: NDArray[np.uint8], at: int) -> int:
     """Past the comment whose "<!--" ends here."""
     n = data.size
@@ -271,12 +295,12 @@ def _closed(keys: NDArray[np.uint64], kinds: NDArray[np.int64], depth: int, key:
     while at >= 0 and keys[at] != key:
         if kinds[at] & _SCOPE and not kind & _SCOPE:
             return depth
-        if kinds[at] & _SPECIAL and not kind & (_SPECIAL | _LOOK):
+        if kinds[at] & _SPECIAL and not kind & (_SPECIAL | _ANCHOR):
             return depth
         at -= 1
     if at < 0:
         return depth
-    if not kind & _LOOK:
+    if not kind & _ANCHOR:
         return at
     for i in range(at, depth - 1):
         keys[i], kinds[i] = keys[i + 1], kinds[i + 1]
@@ -284,14 +308,14 @@ def _closed(keys: NDArray[np.uint64], kinds: NDArray[np.int64], depth: int, key:
 
 
 @numba.njit(nogil=True, cache=True)
-def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8], look: bool) -> tuple[int, int]:
-    """Writes the thin markup to `out`; its size and the greatest depth."""
+def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> tuple[int, int, bool, bool]:
+    """Writes the thin markup to `out`; its size, the greatest depth, and whether there are formulas or linked data."""
     n = data.size
     at = to = 0
     keys = np.zeros(MAX_DEPTH + 1, np.uint64)
     kinds = np.zeros(MAX_DEPTH + 1, np.int64)
     depth = deepest = pre = tables = 0
-    blank = foreign = False
+    blank = foreign = formulas = linked_data = False
     while at < n:
         byte = data[at]
         if byte != _LT:
@@ -340,12 +364,12 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8], look: bool) -> tuple[
         begin = at + 1 + closing
         end, key = _name(data, begin)
         kind = _lookup(_NAMES, _KIND, key)
-        if foreign and not kind & (_BREAK | _GATE | _FOREIGN):
+        if foreign and not kind & (_BREAK | _GATE | _FOREIGN | _LOOK):
             kind = np.int64(0)
         if kind & _HEADING:
             key = np.uint64(_HEADING_KEY)
         dropped = kind & _UNSEEN and not (tables > 0 and kind & _RAW)
-        shown = not dropped and (look or not kind & _LOOK)
+        shown = not dropped and not kind & _LOOK
         was = to
         if shown:
             blank = False
@@ -358,7 +382,7 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8], look: bool) -> tuple[
                 out[to] = data[i]
                 to += 1
         xml = foreign or kind & _FOREIGN != 0
-        keep = shown and not closing and not xml and (not kind & _LOOK or kind & _ANCHOR != 0)
+        keep = shown and not closing and not xml
         at, to, slash = _attributes(data, end, out, to, keep)
         if at < 0:
             to = was
@@ -371,6 +395,13 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8], look: bool) -> tuple[
             to += 1
         if kind & _TABLE:
             tables += -1 if closing else 1
+        if kind & _LOOK:
+            continue
+        if key == np.uint64(_MATH_KEY):
+            formulas = True
+        elif key == np.uint64(_SCRIPT_KEY) and not closing:
+            formulas |= _holds(data, end, at, _TEX)
+            linked_data |= _holds(data, end, at, _LINKED)
         if closing:
             if kind & _PRE and pre:
                 pre -= 1
@@ -401,9 +432,9 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8], look: bool) -> tuple[
         if kind & _HEADING and depth and keys[depth - 1] == key:
             depth -= 1
         if depth == MAX_DEPTH:
-            return to, MAX_DEPTH + 1
+            return to, MAX_DEPTH + 1, formulas, linked_data
         foreign = (foreign or kind & _FOREIGN != 0) and not kind & _GATE
         keys[depth], kinds[depth] = key, kind | (_XML if foreign else 0)
         depth += 1
         deepest = max(deepest, depth)
-    return to, deepest
+    return to, deepest, formulas, linked_data

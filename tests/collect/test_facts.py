@@ -89,10 +89,10 @@ def test_a_list_of_pages_is_marked() -> None:
 
 def test_threads_are_found_in_linear_time() -> None:
     lines = [f"{i} 发表于 {i}" for i in range(100_000)]
-    start = time.perf_counter()
+    start = time.thread_time()
     threads.find(lines, [0] * len(lines))
     html.extract("".join(f"<p>第{chr(0x4E00 + i)}条评论({i})</p>" for i in range(20_000)).encode())
-    assert time.perf_counter() - start < 6
+    assert time.thread_time() - start < 6
 
 
 @settings(deadline=None)

@@ -133,7 +133,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_page_takes_bounded_time(kind: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     try:
         html.extract(f"<html><body>{HOSTILE[kind]}".encode())
     except html.TooDeepError:
@@ -147,7 +147,7 @@ def test_a_hostile_page_takes_bounded_time(kind: str) -> None:
             "quoted attributes",
             "open quotes",
         )
-    assert time.perf_counter() - start < 6
+    assert time.thread_time() - start < 6
 
 
 def test_many_unclosed_paragraphs_and_fonts_are_no_depth() -> None:

@@ -85,10 +85,10 @@ HOSTILE = ["<table>", "</table>", "<table></table", "<math>", "<math><mfrac>", '
 
 @pytest.mark.parametrize("part", HOSTILE)
 def test_hostile_pages_take_linear_time(part: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     tables(formulas("<math></math>" + part * 100_000))
     mathml.latex("<math>" + part * 100_000)
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
 
 
 @settings(deadline=None)

@@ -16,8 +16,8 @@ def words(page: str) -> list[str]:
     return str(extract_plain_text(HTMLTree.parse(page), noscript=True, hidden_elements=True)).split()
 
 
-def thin(page: str, *, look: bool = True) -> str:
-    return thinned(page.encode(), look=look)[0].decode()
+def thin(page: str) -> str:
+    return thinned(page.encode()).markup.decode()
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def thin(page: str, *, look: bool = True) -> str:
         ("<pre>a\n  b</pre>  c", "<pre>a\n  b</pre> c"),
         ("<<!-- -->script>words", "&lt;script>words"),
         ("a < b <3 &amp; c", "a < b <3 &amp; c"),
-        ("<!DOCTYPE html><title>a  <b></title><font color=red>x</font>", "<!DOCTYPE html><title>a  <b></title><font>x</font>"),
+        ("<!DOCTYPE html><title>a  <b></title><font color=red>x <b>y</b> </font>", "<!DOCTYPE html><title>a  <b></title>x y "),
         ("<table><tr><td><script>x</script>a</table>", "<table><tr><td><script></script>a</table>"),
         ("<x/><x hidden/><x id=a />b", "<x><x hidden><x id=a>b"),
         ('<svg><path d="M1"/></svg><a href="x" rel=y>b</a>', "<svg><path/></svg><a rel=y>b</a>"),
@@ -44,10 +44,6 @@ def test_what_is_left(page: str, left: str) -> None:
     assert thin(page) == left
 
 
-def test_elements_for_the_look_of_words_go_where_asked() -> None:
-    assert thin("<p><font color=red><b>a</b> <span>b</span>", look=False) == "<p>a <span>b</span>"
-
-
 #: A page, and how many elements its parser puts inside each other, shallow ones not counted.
 DEPTHS = [
     ("<div>" * 300, 300),
@@ -55,7 +51,8 @@ DEPTHS = [
     ("<div></x>" * 300, 300),  # an end tag of nothing closes nothing
     ("<div><span></div>" * 300, 2),
     ("<span><div></span></div>" * 300, 301),  # no span ends outside a block that is open in it
-    ("<b><div></b>" * 300, 301),  # a look ends alone
+    ("<b>" * 300, 0),
+    ("<a><div></a>" * 300, 301),  # a link ends alone
     ("<div><table><tr><td></div>" * 200, 400),  # nothing reaches out of a table
     ("<p>x" * 300, 0),
     ("<a>x" * 300, 1),
@@ -74,12 +71,19 @@ DEPTHS = [
 
 @pytest.mark.parametrize(("page", "depth"), DEPTHS)
 def test_depth(page: str, depth: int) -> None:
-    assert thinned(page.encode())[1] == depth
+    assert thinned(page.encode()).depth == depth
+
+
+def test_formulas_and_linked_data_are_seen() -> None:
+    assert thinned(b"<p><Math>x</math>").formulas
+    assert thinned(b"<script type='math/TeX; mode=display'>x</script>").formulas
+    assert thinned(b'<script type="application/ld+json">{}</script>').linked_data
+    assert thinned(b"<script>'math/tex ld+json <math>'</script><p title='<math>'>math/tex</p>")[2:] == (False, False)
 
 
 def test_the_deepest_page_that_passes() -> None:
-    assert thinned(b"<div>" * MAX_DEPTH)[1] == MAX_DEPTH
-    assert thinned(b"<div>" * 100_000)[1] == MAX_DEPTH + 1
+    assert thinned(b"<div>" * MAX_DEPTH).depth == MAX_DEPTH
+    assert thinned(b"<div>" * 100_000).depth == MAX_DEPTH + 1
 
 
 PIECES = ["<p>", "</p>", "<div class='a>b'>", "</div>", "<!-- x", "-->", "<script>", "</script>", "<b>", "</b>", "a", " b ", "<",
@@ -97,6 +101,6 @@ def test_a_parser_sees_the_same_words(pieces: list[str]) -> None:
 @settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet="<>/ap di=\"'!-[]&;x\n", max_size=200).map(str.encode))
 def test_any_bytes(page: bytes) -> None:
-    left, depth = thinned(page)
+    left, depth, *_ = thinned(page)
     assert len(left) <= len(page) + 6 * page.count(b"<<")
     assert 0 <= depth <= MAX_DEPTH + 1

@@ -11,6 +11,7 @@ comes last. A withdrawal that was cut off goes on when the command is started ag
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -320,7 +321,7 @@ def command(
     """
     if not sources and not ids:
         raise UsageError("nothing to withdraw: give --source, --doc or --file")
-    with store.locked():
+    with contextlib.nullcontext() if dry_run else store.locked():
         if not dry_run:
             resume(store)
         found = plan(store, sources, ids, copies=copies)

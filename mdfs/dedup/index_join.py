@@ -87,10 +87,8 @@ def _texts(run: Run, head: index.Head) -> dict[str, str]:
     places = {entry["id"]: str(place) for place, entry in enumerate(head.runs)}
     found = {}
     for uri in run.old_runs:
-        from mdfs import about
-
-        old = Run(Store(uri), about.recipe_of(Store(uri)), run.engine, run.progress)
-        name = run_id(old.files(keys.STAGE, "keys"), old.recipe.dedup)
+        old = Run(Store(uri), run.recipe, run.engine, run.progress)
+        name = run_id(old.files(keys.STAGE, "keys"), run.recipe.dedup)
         if name not in places:
             raise UsageError(f"--old-run {uri}: index {run.index} holds no such run; `mdfs index show` names its runs")
         found[places[name]] = uri

@@ -1,4 +1,4 @@
-"""Train a fastText classifier over characters, quantise and calibrate it."""
+"""Train a fastText classifier over characters or words, quantise and calibrate it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import click
-from mdfs.classifiers.datasets import LABELS, Doc, read_labelled, split
+from mdfs.classifiers.datasets import LABELS, Doc
 from mdfs.classifiers.evaluate import fit_temperature, report, softmax
 
-from mdfs.classify.artifact import DEFAULT_WINDOWS, Card, seal
+from mdfs.classify.artifact import Card, seal
 from mdfs.classify.fasttext_model import FastText, prepare
 from mdfs.classify.tokens import Windows
 from mdfs.errors import RunError
 
 ATTEMPTS = 8
 """Trainings that may end in NaN before giving up (see `zeroed_memory`)."""
+
+_AT_ONCE = 1024  # texts made ready at a time
 
 _M_PERTURB = -6  # malloc.h
 
@@ -29,8 +31,9 @@ _M_PERTURB = -6  # malloc.h
 class Settings:
     """fastText's own settings, all explicit: its automatic defaults (lr 0.1 with a large dim, or lr 1) can end in NaN.
 
-    `word_ngrams` is the longest run of characters; `bucket` the hash slots for runs; `cutoff` how many rows of the
-    matrix quantisation keeps (the size of the file: about 10 bytes a row at dim 16).
+    `word_ngrams` is the longest run of characters (of words, with a segmenter); `bucket` the hash slots for runs;
+    `cutoff` how many rows of the matrix quantisation keeps (the size of the file: about 10 bytes a row at dim 16);
+    `segmenter` cuts texts into words ("jieba"), empty for characters.
     """
 
     dim: int = 16
@@ -40,6 +43,8 @@ class Settings:
     bucket: int = 400_000
     cutoff: int = 60_000
     seed: int = 1
+    min_count: int = 3
+    segmenter: str = ""
 
 
 def train(docs: Sequence[Doc], out: Path, windows: Windows, settings: Settings) -> None:
@@ -48,8 +53,10 @@ def train(docs: Sequence[Doc], out: Path, windows: Windows, settings: Settings) 
     One thread, because fastText's threads race and two runs would differ.
     """
     with tempfile.NamedTemporaryFile("w", encoding="utf-8", suffix=".txt") as file:
-        for doc, line in zip(docs, prepare([d.text for d in docs], windows), strict=True):
-            file.write(f"__label__{doc.label} {line}\n")
+        for start in range(0, len(docs), _AT_ONCE):
+            some = docs[start : start + _AT_ONCE]
+            lines = prepare([d.text for d in some], windows, settings.segmenter)
+            file.writelines(f"__label__{doc.label} {line}\n" for doc, line in zip(some, lines, strict=True))
         file.flush()
         with zeroed_memory():
             model = next((m for _ in range(ATTEMPTS) if (m := _attempt(file.name, settings)) is not None), None)
@@ -87,7 +94,7 @@ def _attempt(path: str, s: Settings) -> Any:
             epoch=s.epochs,
             wordNgrams=s.word_ngrams,
             bucket=s.bucket,
-            minCount=3,
+            minCount=s.min_count,
             minn=0,
             maxn=0,
             loss="softmax",
@@ -111,55 +118,22 @@ def train_artifact(
     windows: Windows,
     settings: Settings,
     fields: dict[str, Any],
+    labels: Sequence[str] = LABELS,
 ) -> Card:
     """Train, calibrate on `held` and seal the artifact folder `out`."""
     out.mkdir(parents=True, exist_ok=True)
     train(train_docs, out / "model.ftz", windows, settings)
-    how = {"settings": asdict(settings), "preprocessing": {"windows": windows.as_dict(), "unit": "characters"}}
-    card = seal(out, kind="fasttext", labels=LABELS, fields=fields | how)
-    logits, wanted = FastText(card).logits([d.text for d in held]), [LABELS.index(d.label) for d in held]
+    preprocessing: dict[str, Any] = {"windows": windows.as_dict(), "unit": "characters"}
+    if settings.segmenter:
+        preprocessing["segmenter"] = settings.segmenter
+    how = {"settings": asdict(settings), "preprocessing": preprocessing}
+    card = seal(out, kind="fasttext", labels=labels, fields=fields | how)
+    logits, wanted = FastText(card).logits([d.text for d in held]), [labels.index(d.label) for d in held]
     temperature = fit_temperature(logits, wanted)
-    metrics = fields.get("metrics", {}) | {"held_out": report(wanted, softmax(logits / temperature), LABELS)}
+    metrics = fields.get("metrics", {}) | {"held_out": report(wanted, softmax(logits / temperature), labels)}
     return seal(
         out,
         kind="fasttext",
-        labels=LABELS,
+        labels=labels,
         fields=fields | how | {"calibration": {"temperature": temperature}, "metrics": metrics},
     )
-
-
-@click.command(epilog="Example: python -m mdfs.classifiers.train_fasttext --data labelled.jsonl --out mine")
-@click.option(
-    "--data",
-    type=click.Path(exists=True, path_type=Path),
-    required=True,
-    multiple=True,
-    help="JSON lines: text, label; may have group or url.",
-)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The artifact folder to write.")
-@click.option("--dim", default=16, show_default=True)
-@click.option("--epochs", default=8, show_default=True)
-@click.option("--learning-rate", default=0.3, show_default=True)
-@click.option("--bucket", default=400_000, show_default=True, help="Hash slots for runs of characters.")
-@click.option("--held-out", default=0.1, show_default=True, help="Share of the groups kept for calibration.")
-@click.option("--seed", default=1, show_default=True)
-def main(
-    data: tuple[Path, ...],
-    out: Path,
-    dim: int,
-    epochs: int,
-    learning_rate: float,
-    bucket: int,
-    held_out: float,
-    seed: int,
-) -> None:
-    """Train a fastText classifier on labelled documents and write an artifact with its card."""
-    rest, held = split([d for path in data for d in read_labelled(path)], held_out, f"train_fasttext {seed}")
-    settings = Settings(dim=dim, epochs=epochs, learning_rate=learning_rate, bucket=bucket, seed=seed)
-    train_artifact(
-        rest, held, out, DEFAULT_WINDOWS["fasttext"], settings, {"created_by": "classifiers/train_fasttext.py"}
-    )
-
-
-if __name__ == "__main__":
-    main()

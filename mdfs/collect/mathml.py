@@ -56,6 +56,18 @@ def latex(element: str) -> tuple[str, bool]:
     return _said(element), display
 
 
+def in_dollars(tex: str, display: bool) -> str:
+    """A formula as words of a text: between dollar signs, two each where it stands on a line of its own."""
+    tex = " ".join(tex.split())
+    mark = "$$" if display else "$"
+    return f"{mark}{tex}{mark}" if tex else ""
+
+
+def written(tex: str, attributes: str) -> str:
+    """What stands in `<math>` of wikitext, which is LaTeX, as words of a text."""
+    return in_dollars(_bare(html.unescape(tex)), bool(_DISPLAY.search(attributes)))
+
+
 def _bare(tex: str) -> str:
     tex = tex.strip().removesuffix("%").strip()
     found = _STYLE.match(tex)

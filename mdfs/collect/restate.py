@@ -70,9 +70,7 @@ def _elements(source: str) -> str:
 
 def _dollars(latex: str, display: bool) -> str:
     """A formula between dollar signs, as words of a page."""
-    latex = " ".join(latex.split())
-    mark = "$$" if display else "$"
-    return html.escape(f"{mark}{latex}{mark}", quote=False) if latex else ""
+    return html.escape(mathml.in_dollars(latex, display), quote=False)
 
 
 def _without(source: str, opening: re.Pattern[str]) -> str:

@@ -1,5 +1,7 @@
 """Wikitext to prose: what a reader of the article reads in its paragraphs, without tables, templates and notes.
 
+Formulas stay as the LaTeX that they are written in.
+
 One pass over the marks, with a stack of what is open, so that the time is linear in the length and nothing nests too
 deep. What is never closed counts as text.
 """
@@ -10,6 +12,8 @@ import html
 import re
 from dataclasses import dataclass, field
 
+from mdfs.collect import mathml
+
 #: What opens and closes. Longest first where one begins like another.
 _MARKS = re.compile(r"\{\{|\}\}|\{\||\|\}(?!\})|\[\[|\]\]|-\{|\}-")
 #: Things open inside each other; deeper marks are text (MediaWiki itself stops at 40 for templates).
@@ -18,11 +22,11 @@ _MAX_OPEN = 200
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 #: Elements that go with what is in them.
 _GONE = (
-    *("ref", "references", "math", "chem", "gallery", "timeline", "score", "syntaxhighlight", "source", "code", "pre"),
+    *("ref", "references", "chem", "gallery", "timeline", "score", "syntaxhighlight", "source", "code", "pre"),
     *("imagemap", "graph", "templatedata", "templatestyles", "includeonly", "noinclude", "mapframe", "maplink"),
     *("hiero", "section", "inputbox", "categorytree", "style", "script"),
 )
-_ELEMENT = re.compile(rf"<(/?)({'|'.join(_GONE)}|nowiki)\b([^<>]*)>", re.IGNORECASE)
+_ELEMENT = re.compile(rf"<(/?)({'|'.join(_GONE)}|nowiki|math)\b([^<>]*)>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][a-zA-Z0-9]*\b[^<>]{0,1000}>")
 _BREAK = re.compile(r"<(?:br|hr|p|/p|/div|/li|/blockquote|/tr)\b[^<>]{0,200}>", re.IGNORECASE)
 _EXTERNAL = re.compile(r"\[(?:https?:|ftp:|mailto:|//)[^\s\]\[]{0,2000}(?:[ \t]+([^\]\n\[]{0,2000}))?\]")
@@ -120,9 +124,9 @@ def is_disambiguation(source: str, title: str) -> bool:
 
 
 def _without_elements(text: str) -> str:
-    """Cuts out notes, formulas and the like; what stands in <nowiki> stays, with its marks made harmless."""
+    """Cuts out notes and the like; formulas and what stands in <nowiki> stay, with their marks made harmless."""
     kept: list[str] = []
-    at, inside, depth = 0, "", 0
+    at, inside, depth, attributes = 0, "", 0, ""
     for found in _ELEMENT.finditer(text):
         name, closing, alone = found[2].lower(), bool(found[1]), found[3].endswith("/")
         if inside:
@@ -131,19 +135,21 @@ def _without_elements(text: str) -> str:
             if depth == 0:
                 if inside == "nowiki":
                     kept.append(_harmless(text[at : found.start()]))
+                elif inside == "math":
+                    kept.append(_harmless(mathml.written(text[at : found.start()], attributes)))
                 at, inside = found.end(), ""
         else:
             kept.append(text[at : found.start()])
             at = found.end()
             if not closing and not alone:
-                inside, depth = name, 1
+                inside, depth, attributes = name, 1, found[3]
     if not inside:
         kept.append(text[at:])
     return "".join(kept)
 
 
 def _harmless(text: str) -> str:
-    return re.sub(r"[\[\]{}'|=<>*#:;-]", lambda found: f"&#{ord(found[0])};", text)
+    return re.sub(r"[\[\]{}'|=<>*#:;&_-]", lambda found: f"&#{ord(found[0])};", text)
 
 
 def _structured(text: str) -> str:

@@ -27,7 +27,11 @@ GOLDEN = [
     ("-{T|zh-hans:甲;zh-hant:乙}--{H|zh-cn:丙;zh-tw:丁}-正文", "正文"),
     ("-{R|原样}-，-{zh;zh-hans|保留}-", "原样，保留"),
     ("注<ref name=a>出处[[甲]]</ref>释<ref name=a />，<!-- 不见 -->见", "注释，见"),
-    ("公式<math>x^2 < 3</math>在此<br/>下一行", "公式在此\n下一行"),
+    ("公式<math>x^2 < 3</math>在此<br/>下一行", "公式$x^2 < 3$在此\n下一行"),
+    ("其中<math>{\\displaystyle\n\\frac{a}{b}}</math>为\n:<math display=\"block\">\\sum_{i=1}^n |x_i|</math>\n得证",
+     "其中$\\frac{a}{b}$为\n$$\\sum_{i=1}^n |x_i|$$\n得证"),
+    ("矩阵<math>\\begin{matrix}1 &amp; 2 \\\\ 3 & [[4]]\\end{matrix}</math>成立", "矩阵$\\begin{matrix}1 & 2 \\\\ 3 & [[4]]\\end{matrix}$成立"),
+    ("空的<math> </math>公式<math>没有完", "空的公式"),
     ("甲<nowiki>[[乙]] {{丙}}</nowiki>丁", "甲[[乙]] {{丙}}丁"),
     ("{| class=x\n! 头 !! 头\n|-\n| 甲 || {{乙}}\n{|\n| 内\n|}\n|}\n文", "文"),
     ("== 历史 ==\n正文。\n=== 早期 ===\n早年。", "历史\n正文。\n早期\n早年。"),
@@ -90,9 +94,9 @@ def test_any_wikitext_gives_prose(source: str) -> None:
     ],
 )
 def test_hostile_wikitext_takes_linear_time(piece: str) -> None:
-    start = time.perf_counter()
+    start = time.thread_time()
     prose(piece * 100_000)
-    assert time.perf_counter() - start < 5
+    assert time.thread_time() - start < 5
 
 
 def xml(*pages: str, head: str = "") -> bytes:

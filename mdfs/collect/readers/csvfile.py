@@ -88,14 +88,5 @@ READER = Reader(
     read=_read,
     reads="comma- or tab-separated tables with a header line, in any encoding; plain or compressed",
     example="posts.csv.gz",
-    fills=(
-        "title",
-        "url",
-        "source_key",
-        "fetched_at",
-        "meta.author",
-        "meta.published",
-        "meta.lang",
-        "what `fields` names",
-    ),
+    fills=fields.FILLS,
 )

@@ -27,6 +27,11 @@ USUAL = {
 #: Names in a field map for columns with markup.
 _MARKUP = ("html", "fragment")
 _COLUMNS = ("text", "title", "url", "source_key", "fetched_at")
+#: What a reader of rows fills (`Reader.fills`).
+FILLS = (
+    *("title", "url", "source_key", "fetched_at"),
+    *("meta.author", "meta.published", "meta.lang", "what `fields` names"),
+)
 
 
 def columns(names: list[str], fields: Mapping[str, str]) -> dict[str, str]:

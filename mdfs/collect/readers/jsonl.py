@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator
 
 from mdfs.collect.documents import BrokenFileError, Outcome, Pending, Quarantined, Skipped
-from mdfs.collect.readers import jsonarray
+from mdfs.collect.readers import fields, jsonarray
 from mdfs.collect.readers.base import Context, Reader
 from mdfs.collect.streams import Source, decompressed, look, records
 
@@ -65,14 +65,5 @@ READER = Reader(
     read=_read,
     reads="JSON Lines, an object a line, or a JSON array of objects; plain, .gz, .zst, .bz2, .xz, .lz4",
     example="articles.jsonl.gz",
-    fills=(
-        "title",
-        "url",
-        "source_key",
-        "fetched_at",
-        "meta.author",
-        "meta.published",
-        "meta.lang",
-        "what `fields` names",
-    ),
+    fills=fields.FILLS,
 )

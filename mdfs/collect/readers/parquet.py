@@ -52,14 +52,5 @@ READER = Reader(
     read=_read,
     reads="Parquet tables",
     example="part-00000.parquet",
-    fills=(
-        "title",
-        "url",
-        "source_key",
-        "fetched_at",
-        "meta.author",
-        "meta.published",
-        "meta.lang",
-        "what `fields` names",
-    ),
+    fills=fields.FILLS,
 )

@@ -23,3 +23,8 @@ def gpus() -> int:
         names = [name.strip() for name in visible.split(",")]
         return len([name for name in names if name and not name.startswith("-")])
     return len([path for path in Path("/dev").glob("nvidia[0-9]*") if path.name[6:].isdigit()])
+
+
+def environment(number: int, cores: int) -> dict[str, str]:
+    """What a process is told that has the GPU of this number to itself, and with it so many cores for tokenising."""
+    return {DEVICE_VARIABLE: f"cuda:{number}", "TOKENIZERS_PARALLELISM": "true", "RAYON_NUM_THREADS": str(cores)}

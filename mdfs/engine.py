@@ -13,11 +13,12 @@ import os
 import pickle
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
 
+from mdfs import devices
 from mdfs.errors import RunError, UsageError
 from mdfs.ledger import Row
 from mdfs.pool import Pool, Watcher, attempt, unpack_failure
@@ -103,14 +104,21 @@ class LocalEngine(_PySpark):
             raise UsageError(f"--workers must be at least 1, not {workers}")
         self.workers = workers
         self._pool = Pool(workers)
+        self._gpu_pool: Pool | None = None
         self._stack = contextlib.ExitStack()
         self._session: Any = None
 
     def map(
         self, work: Work, job: Job, units: Sequence[Unit], *, isolated: bool, gpu: bool, bar: Watcher
     ) -> Iterator[Row]:
-        """Rows of all units as they are done. Every unit is isolated here; GPUs are the worker's own to find."""
-        return self._pool.map(work, job, units, bar)
+        """Rows of all units as they are done. Every unit is isolated here; `gpu` units have a process for each GPU."""
+        count = devices.gpus() if gpu else 0
+        if not count:
+            return self._pool.map(work, job, units, bar)
+        if self._gpu_pool is None:
+            cores = max(1, available_cores() // count)
+            self._gpu_pool = Pool(count, [devices.environment(number, cores) for number in range(count)])
+        return self._gpu_pool.map(work, job, units, bar)
 
     def session(self) -> Any:
         """Sail's session, started when first asked for."""
@@ -131,6 +139,8 @@ class LocalEngine(_PySpark):
     def close(self) -> None:
         """End the processes, the session and its server."""
         self._pool.close()
+        if self._gpu_pool is not None:
+            self._gpu_pool.close()
         self._session = None
         self._stack.close()
 
@@ -167,7 +177,8 @@ class SparkEngine(_PySpark):
         payloads = [pickle.dumps((work, job, unit, isolated)) for unit in units]
         table = pa.table({"place": pa.array(range(len(units)), pa.int64()), "payload": pa.array(payloads, pa.binary())})
         frame = self.session().createDataFrame(table).repartitionByRange(len(units), "place")
-        done = frame.mapInArrow(_run_units, "answer binary")
+        profile = gpu_profile(self.session().conf.get) if gpu else None
+        done = frame.mapInArrow(_run_units, "answer binary", profile=profile)
         with _following(job, bar):
             answers = done.toArrow().column("answer").to_pylist()
         for packed in answers:
@@ -203,8 +214,45 @@ def _with_settings(builder: Any) -> Any:
     )
 
 
+def gpu_profile(setting: Callable[[str, str], str | None]) -> Any:
+    """What a stage that wants GPUs asks Spark for: a GPU for each task; None where `spark.mdfs.gpus` is not set.
+
+    `setting(name, default)` reads the session's settings. With dynamic allocation executors are asked for too, with
+    `spark.mdfs.gpus` GPUs, `spark.mdfs.gpu.cores` (4), `spark.mdfs.gpu.memory` (16g) and the script at
+    `spark.mdfs.gpu.discoveryScript`; without it, the executors that are there must have GPUs.
+
+    Raises:
+        UsageError: a setting is no whole number.
+    """
+    said = setting("spark.mdfs.gpus", "0") or "0"
+    cores = setting("spark.mdfs.gpu.cores", "4") or "4"
+    if not (said.isdigit() and cores.isdigit()):
+        raise UsageError(f"spark.mdfs.gpus={said!r}, spark.mdfs.gpu.cores={cores!r}: give whole numbers")
+    if int(said) == 0:
+        return None
+    from pyspark.resource import ExecutorResourceRequests, ResourceProfileBuilder, TaskResourceRequests
+
+    builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(1).resource("gpu", 1))
+    if setting("spark.dynamicAllocation.enabled", "false") == "true":
+        asked = ExecutorResourceRequests().cores(int(cores)).memory(setting("spark.mdfs.gpu.memory", "16g") or "16g")
+        script = setting("spark.mdfs.gpu.discoveryScript", "") or ""
+        builder = builder.require(asked.resource("gpu", int(said), script))
+    return builder.build
+
+
+def _take_gpu() -> None:
+    """On an executor: tell torch which GPU Spark gave this task, if any."""
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    found = context.resources().get("gpu") if context is not None else None
+    if found is not None and found.addresses:
+        os.environ[devices.DEVICE_VARIABLE] = f"cuda:{found.addresses[0]}"
+
+
 def _run_units(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """On an executor: do the units of a partition. Errors travel as data: a bad unit is no reason to try it again."""
+    _take_gpu()
     for batch in batches:
         for payload in batch.column("payload").to_pylist():
             work, job, unit, isolated = pickle.loads(payload)  # noqa: S301  (our own driver wrote it)

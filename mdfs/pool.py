@@ -20,9 +20,10 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from mdfs.errors import MdfsError, RunError, UsageError
@@ -108,9 +109,10 @@ class Task:
 
 
 class Worker:
-    """One child process."""
+    """One child process; `place` is its number in the pool, `environment` what it is told besides the usual."""
 
-    def __init__(self) -> None:
+    def __init__(self, place: int = 0, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+        self.place = place
         ours, theirs = socket.socketpair()
         with tempfile.TemporaryFile() as shared:
             shared.truncate(_CELLS)
@@ -122,7 +124,10 @@ class Worker:
                 pass_fds=(theirs.fileno(), shared.fileno()),
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr.fileno() if _has_fileno(sys.stderr) else subprocess.DEVNULL,
-                env=os.environ | _ENVIRONMENT | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+                env=os.environ
+                | _ENVIRONMENT
+                | dict(environment)
+                | {"PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
             )
         theirs.close()
         self.pipe = Connection(ours.detach())
@@ -154,8 +159,12 @@ class Worker:
 class Pool:
     """`workers` processes, started when first needed and kept until `close`."""
 
-    def __init__(self, workers: int) -> None:
+    Where `environments` are given, there is one for each: a worker that takes a dead one's place takes its environment.
+    """
+
+    def __init__(self, workers: int, environments: Sequence[Mapping[str, str]] = ()) -> None:
         self.size = workers
+        self._environments = environments
         self._workers: list[Worker] = []
         self._retired = (0, 0)
 
@@ -194,7 +203,9 @@ class Pool:
             if worker is None:
                 if len(self._workers) >= self.size:
                     return
-                worker = Worker()
+                taken = {worker.place for worker in self._workers}
+                place = next(number for number in range(self.size) if number not in taken)
+                worker = Worker(place, self._environments[place] if self._environments else {})
                 self._workers.append(worker)
             task = waiting.pop()
             worker.give(task, pickle.dumps((work, job, task.unit)))

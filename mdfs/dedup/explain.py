@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mdfs.dedup import keys, sidebyside
+from mdfs.dedup.index_join import RECORD
 from mdfs.errors import UsageError
 from mdfs.ledger import File
 from mdfs.parts import read_part
@@ -139,6 +140,10 @@ def _smallest(rows: list[dict[str, Any]], doc_id: str, most: int) -> list[dict[s
 def _document(facts: Facts, doc_id: str, files: list[File]) -> dict[str, Any]:
     """What a document is called, the values that it is ordered by, and its text."""
     place = look.by_id(facts.store, files, doc_id)
+    if place is None and facts.store.exists(RECORD):
+        uri = facts.store.read_json(RECORD)["uri"]
+        hint = f"`mdfs index show {uri} --doc {doc_id}` says where it lies, and `mdfs dedup explain` there shows it"
+        raise UsageError(f"{facts.store.uri}: a copy of {doc_id}, a document of an earlier run; {hint}")
     if place is None:
         raise UsageError(f"{facts.store.uri}: {doc_id} is in no part that rules kept; `mdfs verify` says what is off")
     said = place.read(facts.store, ["doc_id", "source", "url", "title", "text", "signals"])

@@ -210,10 +210,43 @@ class MinHash:
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Boilerplate by the line: what stands in many documents is cut out of all of them.
+
+    Copies do not count, since dedup has removed them before, and a line counts once a document. Lines are compared
+    by their word characters, in small letters and with each digit as 0 (CCNet: Wenzek et al. 2020, arXiv:1911.00359).
+    Where C4 (Raffel et al. 2020, arXiv:1910.10683) leaves one of all spans of three sentences that repeat, and
+    RefinedWeb (Penedo et al. 2023, arXiv:2306.01116) knows boilerplate by its wording, this counts lines.
+
+    Attributes:
+        unit: "line", or "paragraph": lines without a blank line between them.
+        max_documents: what stands in more documents goes. Llama 3 has 6 (Grattafiori et al. 2024, arXiv:2407.21783,
+            section 3.1.1, for 30 million documents).
+        min_hosts: and in documents of at least so many hosts; those without an address count as their source's. A
+            site's menu stands on one host, so 1 by default; 2 and more leave what only one site repeats.
+        min_line_chars: shorter lines are left alone, counted in word characters without digits. Verse, dialogue and
+            headings repeat because they are short: a couplet has 14 characters, so 15 lets it be.
+        code: lines of code are left alone (`mdfs.dedup.lines` says what they are); false: they are compared too.
+        exempt: globs; documents of sources that fit are neither counted nor cut, as poetry and prayer books.
+        min_chars: a document that lost lines and has fewer characters left is dropped. PanGu-α drops texts under 150
+            (Zeng et al. 2021, arXiv:2104.12369).
+    """
+
+    unit: str = "line"
+    max_documents: int = 6
+    min_hosts: int = 1
+    min_line_chars: int = 15
+    code: bool = True
+    exempt: tuple[str, ...] = ()
+    min_chars: int = 150
+
+
+@dataclass(frozen=True)
 class Dedup:
     """Which copies are looked for, and which of them stays.
 
     Attributes:
+        lines: boilerplate by the line, looked for in what stays.
         prefer: signals compared in this order after the source's priority, greater is better, rounded to 2 decimals;
             then the longer text, then the smaller doc_id stays.
         old_stays: of copies in an index (`--index`) and new ones an old one stays, of an earlier run before a later
@@ -223,6 +256,7 @@ class Dedup:
     url: bool = False
     exact: bool = False
     minhash: MinHash | None = None
+    lines: Lines | None = None
     prefer: tuple[str, ...] = ()
     old_stays: bool = True
 
@@ -279,11 +313,19 @@ class Classify:
         model: name of a shipped artifact or path of an artifact folder; empty: no fine filter.
         keep: labels that stay; a document's label is its most probable one.
         min_score: label → the probability that a kept document must at least have for it.
+        rank_by: the label whose probability is the score of the two below.
+        pareto_alpha: a document stays where a Pareto number drawn from its id exceeds 1 - score; GPT-3 has 9
+            (Brown et al. 2020, arXiv:2005.14165, appendix A), the Pile and MT-NLG 3; 0: no draw.
+        top_share: glob of a source's name → the share of its documents, best scores first, that stays; a source that
+            no glob fits keeps all. Counted over what dedup left of the source.
     """
 
     model: str = ""
     keep: tuple[str, ...] = ("high",)
     min_score: dict[str, float] = field(default_factory=dict)
+    rank_by: str = "high"
+    pareto_alpha: float = 0.0
+    top_share: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -293,19 +335,11 @@ class Tokenize:
     Attributes:
         tokenizer: name of a shipped tokenizer or path of a tokenizer.json.
         eod: the token that ends a document, as it is spelt in the tokenizer's vocabulary.
-        rank_by: the label whose probability is the score of the two below.
-        pareto_alpha: a document stays where a Pareto number drawn from its id exceeds 1 - score; GPT-3 has 9
-            (Brown et al. 2020, arXiv:2005.14165, appendix A), the Pile and MT-NLG 3; 0: no draw.
-        top_share: glob of a source's name → the share of its documents, best scores first, that stays; a source that
-            no glob fits keeps all. Counted over what dedup left of the source.
         shard_tokens: a shard is closed when it holds this many tokens (100 M: 400 MB of uint32 before zstd).
         partition_by_language: each shard holds documents of one language (the measurement `lang`), in
             `shards/<source>/lang=<code>/`; the manifest says which. What the corpus contains stays the same.
     """
 
-    rank_by: str = "high"
-    pareto_alpha: float = 0.0
-    top_share: dict[str, float] = field(default_factory=dict)
     tokenizer: str = "starter"
     eod: str = "<|endoftext|>"
     shard_tokens: int = 100_000_000

@@ -34,6 +34,7 @@ from mdfs.options import (
     Edits,
     Language,
     Limit,
+    Lines,
     MinHash,
     Source,
     Tokenize,
@@ -52,6 +53,7 @@ __all__ = [
     "Edits",
     "Language",
     "Limit",
+    "Lines",
     "MinHash",
     "Recipe",
     "Source",
@@ -338,6 +340,9 @@ def _check_values(recipe: Recipe, where: str) -> None:
     from mdfs.classify import decide
 
     decide.check(recipe.classify, where)
+    from mdfs.dedup import passagecheck
+
+    passagecheck.check(recipe.dedup, where)
     if recipe.dedup.minhash is not None:
         minhash = recipe.dedup.minhash
         positive |= {"dedup.minhash.ngram": minhash.ngram, "dedup.minhash.num_perm": minhash.num_perm}

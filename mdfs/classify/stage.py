@@ -62,7 +62,7 @@ def run(run: Run) -> None:
 
 def _units(run: Run) -> list[Unit]:
     copies = {PurePosixPath(file.path).name: file for file in run.files("dedup", "duplicates")}
-    cut = {PurePosixPath(file.path).name: file for file in run.files("dedup-cuts", "cuts")}
+    cut = cuts.of_parts(run)
     units = []
     for part in run.files("rules", "kept"):
         name = PurePosixPath(part.path).name
@@ -74,9 +74,8 @@ def _units(run: Run) -> list[Unit]:
             "duplicates": copy.path if copy else "",
             "duplicates_sha256": copy.sha256 if copy else "",
         }
-        if name in cut:
-            data |= {"cuts": cut[name].path, "cuts_sha256": cut[name].sha256}
-        units.append(Unit(PurePosixPath(name).stem, data, part.text_bytes))
+        unit = PurePosixPath(name).stem
+        units.append(Unit(unit, data | cuts.unit_data(cut.get(unit, [])), part.text_bytes))
     return units
 
 
@@ -115,7 +114,7 @@ def score(job: Job, unit: Unit) -> Row:
     counts: Counter[tuple[str, int]] = Counter()
     rank = LABELS.index(job.recipe.classify.rank_by)
     with PartWriter(job.store, f"{SCORES_FOLDER}/{name}", SCORED, kind="scores") as scored:
-        for batch, (scores, decided_by), _ in _scored(job, unit, cuts.read(job.store, unit.data.get("cuts", ""))):
+        for batch, (scores, decided_by), _ in _scored(job, unit, cuts.read_all(job.store, unit.data.get("cuts", []))):
             fields = [batch.column("doc_id"), _struct(scores), pa.array(decided_by, pa.string())]
             scored.write(pa.RecordBatch.from_arrays(fields, schema=SCORED))
             counts.update(zip(batch.column("source").to_pylist(), decide.bins(scores[:, rank]).tolist(), strict=True))
@@ -138,13 +137,13 @@ def work(job: Job, unit: Unit) -> Row:
     reasons: Counter[str] = Counter()
     source, options = unit.data["source"], job.recipe.classify
     bars = {key: Bar(int(said[0]), said[1]) for key, said in unit.data.get("bars", {}).items()}
-    found = cuts.read(job.store, unit.data.get("cuts", ""))
+    found = cuts.read_all(job.store, unit.data.get("cuts", []))
     with (
         PartWriter(job.store, f"classify/kept/{name}", schema, kind="kept", source=source) as kept,
         PartWriter(job.store, f"classify/dropped/{name}", schema, kind="dropped", source=source) as dropped,
     ):
         for batch, (scores, decided_by), size in _scored(job, unit, found):
-            scored = cuts.with_reasons(_decided(batch, scores, decided_by, options, bars), found)
+            scored = cuts.with_reasons(_decided(batch, scores, decided_by, options, bars), *found)
             keep = pc.equal(pc.list_value_length(scored.column("drop_reasons")), 0)
             kept.write(scored.filter(keep))
             dropped.write(scored.filter(pc.invert(keep)))
@@ -161,14 +160,14 @@ Scored = tuple[npt.NDArray[np.float32], list[str]]
 """Scores in the order of `LABELS`, float32[documents, 3], and who gave them; no row and no name without a model."""
 
 
-def _scored(job: Job, unit: Unit, found: cuts.Cuts) -> Iterator[tuple[pa.RecordBatch, Scored, int]]:
+def _scored(job: Job, unit: Unit, found: tuple[cuts.Cuts, ...]) -> Iterator[tuple[pa.RecordBatch, Scored, int]]:
     """A part's documents with copies left out and cuts applied, their scores, and the bytes of text gone through."""
     removed = _removed(job, unit.data["duplicates"])
     stored = _stored(job, unit.data["scores"]) if unit.data.get("scores") else None
     at = 0
 
     def scored(batch: pa.RecordBatch) -> tuple[pa.RecordBatch, Scored | None, int, int]:
-        stays = cuts.applied(batch.filter(pc.invert(pc.is_in(batch.column("doc_id"), removed))), found)
+        stays = cuts.applied(batch.filter(pc.invert(pc.is_in(batch.column("doc_id"), removed))), *found)
         said = _scores(stays, job.recipe) if stored is None else None
         return stays, said, batch.num_rows, parts.string_bytes(batch.column("text"))
 

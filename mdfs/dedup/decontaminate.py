@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,10 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mdfs import cuts
-from mdfs.dedup import benchmarks, grams, keys
+from mdfs.dedup import benchmarks, grams, keys, stays
 from mdfs.ledger import File, Row, fingerprint
-from mdfs.parts import PartWriter, read_part, string_bytes
-from mdfs.pool import heartbeat
+from mdfs.parts import PartWriter, read_part
 from mdfs.recipe import Decontaminate, Recipe, from_dict
 from mdfs.stage import Job, Run, Unit
 
@@ -55,7 +54,8 @@ def run(run: Run, parts: list[File]) -> None:
         return
     sets = fingerprint(benchmarks.digests(run.recipe))
     run.map(BENCHMARKS, count, [Unit("all", {"test_sets": sets})] if wanted else [], ())
-    found = run.map(HITS, scan, _scan_units(run, parts, sets) if wanted else [], (HITS_FOLDER,))
+    units = [Unit(unit.id, unit.data | {"test_sets": sets}, unit.cost) for unit in stays.units(run, parts, CUTS)]
+    found = run.map(HITS, scan, units if wanted else [], (HITS_FOLDER,))
     hits = sorted((file for row in found for file in row.files), key=lambda file: file.path)
     frequent = _frequent(run, hits)
     run.store.write_json(FREQUENT, frequent)
@@ -73,37 +73,17 @@ def count(job: Job, unit: Unit) -> Row:
     return Row(job.stage, unit.id, facts=facts)
 
 
-def _scan_units(run: Run, parts: list[File], sets: str) -> Iterator[Unit]:
-    copies = {keys.part_name(file.path): file for file in run.files("dedup", "duplicates")}
-    for part in parts:
-        name = keys.part_name(part.path)
-        data = {"path": part.path, "sha256": part.sha256, "test_sets": sets}
-        if name in copies:
-            data |= {"duplicates": copies[name].path, "duplicates_sha256": copies[name].sha256}
-        yield Unit(name, data, part.text_bytes)
-
-
 def scan(job: Job, unit: Unit) -> Row:
     """Write the hits in one part's documents, copies left out; no file where there are none."""
     index, row = _index_of(job, unit), Row(job.stage, unit.id)
-    ids = [batch.column(0) for batch in _duplicates(job, unit)]
-    copies = pa.chunked_array(ids, pa.string()).combine_chunks()
     with PartWriter(job.store, f"{HITS_FOLDER}/{unit.id}.parquet", HIT, kind="hits") as part:
-        for batch in read_part(job.store, unit.data["path"], ["doc_id", "text"]):
-            size = string_bytes(batch.column("text"))
-            stays = batch.filter(pc.invert(pc.is_in(batch.column("doc_id"), copies)))
-            part.write(hits(stays, index))
-            heartbeat.did(docs=batch.num_rows, bytes=size)
-            row.docs_in += batch.num_rows
+        for batch, rows, size in stays.documents(job, unit, ["doc_id", "text"]):
+            part.write(hits(batch, index))
+            row.docs_in += rows
             row.bytes_in += size
     row.docs_out = row.docs_in
     row.files = part.files
     return row
-
-
-def _duplicates(job: Job, unit: Unit) -> Iterator[pa.RecordBatch]:
-    path = unit.data.get("duplicates")
-    return read_part(job.store, path, ["doc_id"]) if path else iter(())
 
 
 def hits(batch: pa.RecordBatch, index: grams.Index) -> pa.RecordBatch:
@@ -169,7 +149,8 @@ def _decided(
     if not reason:
         facts["chars_removed"] += hit["chars"] - sum(end - start for start, end in pieces)
     first, last = [piece[0] for piece in pieces], [piece[1] for piece in pieces]
-    return {"doc_id": hit["doc_id"], "starts": first, "ends": last, "reason": reason, "because": because}
+    return {"doc_id": hit["doc_id"], "starts": first, "ends": last, "reason": reason, "because": because,
+            "between": cuts.BETWEEN}  # fmt: skip
 
 
 def cut(chars: int, starts: list[int], ends: list[int], said: Decontaminate) -> tuple[list[tuple[int, int]], str]:

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from mdfs import __version__
 from mdfs.dedup import (
+    boilerplate,
     components,
     decontaminate,
     index_join,
@@ -77,6 +78,7 @@ def run(run: Run) -> None:
     if wanted and not done:
         run.ledger.commit(Row(_DONE, "all", digest + name))
     index_join.finish(run, view, parts)
+    boilerplate.run(run, parts)
     decontaminate.run(run, parts)
     run.store.delete_folder(_WORK)
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from mdfs.ledger import File
-from mdfs.report import decontamination, examples, sampling, svg
+from mdfs.report import decontamination, examples, repeated, sampling, svg
 from mdfs.report.examples import Place
 from mdfs.report.facts import Facts
-from mdfs.report.markup import Html, count, details, note, section, share, table, tag
+from mdfs.report.markup import Html, count, details, join, note, section, share, table, tag
 from mdfs.report.sampling import Sample
 
 #: Pairs shown of each kind.
@@ -30,7 +30,7 @@ def section_of(facts: Facts) -> Html:
     sample = sampling.read(
         facts.store, facts.files("dedup", "duplicates"), ["doc_id", "duplicate_of", "kind", "similarity"]
     )
-    test_sets = decontamination.table_of(facts)
+    test_sets = join([repeated.table_of(facts), decontamination.table_of(facts)])
     if not sample.table.num_rows:
         return section("duplicates", "Copies", tag("p", "No copies were found."), _hot(facts), test_sets)
     parts = (_kinds(facts, sample), _clusters(facts), _similarity(facts, sample), _hot(facts), test_sets)
@@ -60,7 +60,7 @@ def _clusters(facts: Facts) -> Html:
         words = f"{low:,} to {min(high, largest):,}" if min(high, largest) > low else f"{low:,}"
         rows.append([words, svg.bar([("dropped", many)], most, f"{words}: {many:,}"), count(many)])
     caption = f"Clusters of copies by size, the one that stays counted; the largest has {largest:,} documents"
-    return table(caption, ["documents", "", "clusters"], rows, left=2)
+    return tag("div", tag("h3", caption), table(caption, ["documents", "", "clusters"], rows, left=2))
 
 
 def _hot(facts: Facts) -> Html:
@@ -85,7 +85,7 @@ def _hot(facts: Facts) -> Html:
         for many, name in named[:HOT_ROWS]
     ]
     title = f"Hot buckets, the largest {len(rows)}" if said["buckets"] > len(rows) else "Hot buckets"
-    return tag("div", table(title, ["band", "hash", "", "documents"], rows, left=3), note(words))
+    return tag("div", tag("h3", title), table(title, ["band", "hash", "", "documents"], rows, left=3), note(words))
 
 
 def _similarity(facts: Facts, sample: Sample) -> Html:

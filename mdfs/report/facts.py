@@ -43,6 +43,11 @@ class Facts:
             summed.update(row.facts)
         return dict(summed)
 
+    def step_files(self, name: str, kind: str) -> list[File]:
+        """Files of one kind that a step of a stage left, by path."""
+        rows = Ledger(self.store).rows(name).values()
+        return sorted((file for row in rows for file in row.files if file.kind == kind), key=lambda file: file.path)
+
     def final(self) -> str:
         """The last stage done that leaves documents with their text; empty where there is none."""
         return next((stage for stage in ("classify", "rules", "collect") if self.files(stage, "kept")), "")

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from mdfs.errors import UsageError
 from mdfs.ledger import File
 from mdfs.recipe import Limit
-from mdfs.report import look, textdiff
+from mdfs.report import look, repeated, textdiff
 from mdfs.report.facts import Facts, gather
 from mdfs.report.look import Found
 from mdfs.report.markup import visible
@@ -170,13 +170,15 @@ def _dedup(facts: Facts, name: str, story: dict[str, Any]) -> dict[str, Any]:
     """Whose copy it is, and what that one is called; all None where it is nobody's."""
     found = look.by_id(facts.store, _called(facts.files("dedup", "duplicates"), name), story["doc_id"])
     if found is None:
-        return {"duplicate_of": None, "kind": None, "similarity": None, "keeper": None}
+        cut = repeated.cuts_of(facts, name, story["doc_id"])
+        return {"duplicate_of": None, "kind": None, "similarity": None, "keeper": None, "cuts": cut}
     said = found.read(facts.store, ["duplicate_of", "kind", "similarity"])
     parts = facts.files("rules", "kept")
     # Copies often lie close together: the document's own part is looked into first.
     parts.sort(key=lambda file: (PurePosixPath(file.path).name != name, file.path))
     keeper = look.by_id(facts.store, iter(parts), said["duplicate_of"])
-    return said | {"keeper": keeper.read(facts.store, ["doc_id", "url", "title", "source"]) if keeper else None}
+    kept = keeper.read(facts.store, ["doc_id", "url", "title", "source"]) if keeper else None
+    return said | {"keeper": kept, "cuts": []}
 
 
 def _classify(facts: Facts, name: str, story: dict[str, Any]) -> dict[str, Any] | None:
@@ -300,7 +302,7 @@ def _dedup_lines(said: dict[str, Any] | None) -> list[str]:
     if said is None:
         return []
     if said["duplicate_of"] is None:
-        return ["  dedup     no copy of another document that stays"]
+        return ["  dedup     no copy of another document that stays", *repeated.lines_of(said["cuts"])]
     lines = [f"  dedup     dropped: {said['kind']} copy of {said['duplicate_of']}, similarity {said['similarity']:.3f}"]
     keeper = said["keeper"]
     if keeper:

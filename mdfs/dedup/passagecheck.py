@@ -1,0 +1,30 @@
+"""Whether what a recipe says about parts of texts makes sense. A module without kernels, for quick checks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mdfs.errors import UsageError
+from mdfs.options import Dedup
+
+
+def check(dedup: Dedup, where: str) -> None:
+    """Raise UsageError, which names the key after `where`, unless lines are told sensible things."""
+    if dedup.lines is not None:
+        said = dedup.lines
+        _one_of(said.unit, ("line", "paragraph"), f"{where}: dedup.lines.unit")
+        _at_least(1, said, ("max_documents", "min_hosts", "min_line_chars"), f"{where}: dedup.lines")
+        _at_least(0, said, ("min_chars",), f"{where}: dedup.lines")
+
+
+def _one_of(value: str, known: tuple[str, ...], what: str) -> None:
+    if value not in known:
+        names = " or ".join(f'"{name}"' for name in known)
+        raise UsageError(f"{what} must be {names}, not {value!r}")
+
+
+def _at_least(least: int, said: Any, names: tuple[str, ...], what: str) -> None:
+    for name in names:
+        value = getattr(said, name)
+        if value < least:
+            raise UsageError(f"{what}.{name} must be at least {least}, not {value}")

@@ -21,7 +21,8 @@ def table_of(facts: Facts) -> Html:
         f"{count(cut.get('chars_removed', 0))} characters in all. {count(cut.get('frequent', 0))} hits were let be, "
         "since their n-gram is in too many documents. A text with fewer characters than an n-gram cannot be found."
     )
-    return tag("div", table("Test sets found in the documents that stay", head, rows, left=2), note(words))
+    title = "Test sets found in the documents that stay"
+    return tag("div", tag("h3", title), table(title, head, rows, left=2), note(words))
 
 
 def _row(name: str, held: dict[str, int], cut: dict[str, int], most: int) -> list[object]:

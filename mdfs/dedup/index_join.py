@@ -106,6 +106,7 @@ def finish(run: Run, found: View | None, parts: list[File]) -> None:
         if run.store.exists("dedup/index") or run.store.exists(RECORD):
             for step, folder in {**_STEPS, ALONE: ALONE_FOLDER}.items():
                 run.map(step, apply, [], (folder,))
+            run.store.delete_folder("dedup/index")
             for path in (RECORD, SUPERSEDED, MERGED):
                 run.store.delete(path)
         return

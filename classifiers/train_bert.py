@@ -32,6 +32,9 @@ STEP = 64
 """Rows are padded to a multiple of this many tokens: on a CPU each new shape is planned and cached anew, which with
 every length a shape of its own took three times as long and 5 GB."""
 
+VOCABULARIES = ("vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model", "spm.model")
+"""Files of which transformers can make a tokenizer where a folder has no tokenizer.json."""
+
 CHECKPOINT_SECONDS = 600.0
 """Between two checkpoints within an epoch: what a kill costs at most."""
 
@@ -106,6 +109,8 @@ def save_tokenizer(folder: Path, out: Path) -> None:
             shutil.copyfile(folder / name, out / name)
     if (out / "tokenizer.json").exists():
         return
+    if not any((folder / name).exists() for name in VOCABULARIES):  # transformers would make one of no pieces
+        raise UsageError(f"{folder}: no tokenizer.json and no {VOCABULARIES[0]}; get the whole folder of the model")
     from transformers import AutoTokenizer
 
     try:

@@ -16,14 +16,11 @@ SIZES = {
     "intermediate_size": 64,
     "max_position_embeddings": 72,
     "vocab_size": 64,
-    "pad_token_id": 0,
+    "pad_token_id": 0,  # as in the tokenizer: RoBERTa counts positions by it
 }
 OWN: dict[str, dict[str, Any]] = {
     "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64},
     "electra": {"embedding_size": 16},
-    "roberta": {"pad_token_id": 1},
-    "xlm-roberta": {"pad_token_id": 1},
-    "camembert": {"pad_token_id": 1},
     "deberta-v2": {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8},
     "modernbert": {"local_attention": 16, "global_attn_every_n_layers": 2},
 }

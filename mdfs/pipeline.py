@@ -15,6 +15,7 @@ import mdfs.rules.stage
 import mdfs.tokenize.stage
 from mdfs import __version__, engine, manifest, objectstore, report, withdraw
 from mdfs.about import ABOUT
+from mdfs.dedup import index_join
 from mdfs.errors import UsageError
 from mdfs.progress import Progress
 from mdfs.recipe import Recipe
@@ -101,6 +102,7 @@ def _begin(run: Run) -> None:
             f"{run.store.uri}: documents were withdrawn from this folder, and a run would read them from its inputs "
             "again; run into a new --output with their inputs left out"
         )
+    index_join.check(run)
     run.store.sweep_temporary()
     about = {"mdfs_version": __version__, "recipe": run.recipe.to_dict(), "recipe_digest": run.recipe.digest()}
     before = run.store.read_json(ABOUT) if run.store.exists(ABOUT) else {"stages": {}}

@@ -95,8 +95,8 @@ def _with_deletes(store: Store, file: index.IndexFile, rows: NDArray[np.int64], 
 
 def compact(store: Store) -> tuple[index.Head, int]:
     """Write the documents anew without those that are removed, merges settled, and forget all older versions: after it
-    no file holds a key or signature of a removed document, and its id only where it names the cluster of copies that are
-    there still. What a run finds in the index stays the same.
+    no file holds a key or signature of a removed document, and its id only where it names the cluster of copies that
+    are there still. What a run finds in the index stays the same.
 
     Returns:
         The new version, and the bytes that the folder holds less.

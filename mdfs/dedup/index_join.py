@@ -67,13 +67,10 @@ def view(run: Run) -> View | None:
     Raises:
         UsageError: there is no index, it was made with other settings, or a given folder is of none of its runs.
     """
-    if not run.index:
+    head = check(run)
+    if head is None:
         return None
     store = Store(run.index)
-    if run.index_new and not index.exists(store):
-        return None
-    head = index.read(store)
-    index.check_parameters(store, head, run.recipe)
     ours = run_id(run.files(keys.STAGE, "keys"), run.recipe.dedup)
     before = next((entry["against"] for entry in head.runs if entry["id"] == ours), None)
     if before is not None:
@@ -81,6 +78,24 @@ def view(run: Run) -> View | None:
             return None
         head = index.read(store, before["version"])
     return View(store, head, _texts(run, head))
+
+
+def check(run: Run) -> index.Head | None:
+    """The index's newest version; None where the run is to be compared with none. Called before any work is done.
+
+    Raises:
+        UsageError: there is no index, it was made with other settings, or `--old-run` has none to belong to.
+    """
+    if not run.index:
+        if run.old_runs:
+            raise UsageError("--old-run goes with --index: name the index that holds this run")
+        return None
+    store = Store(run.index)
+    if run.index_new and not index.exists(store):
+        return None
+    head = index.read(store)
+    index.check_parameters(store, head, run.recipe)
+    return head
 
 
 def _texts(run: Run, head: index.Head) -> dict[str, str]:

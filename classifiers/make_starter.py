@@ -57,7 +57,7 @@ characters and more, and their first 200 often a menu."""
 DERIVED = {
     "fasttext": {"ad": 6000, "low": 6000, "high": 6000},
     "teacher": {"ad": 2400, "low": 2400, "high": 2800},
-    "bert": {"ad": 3600, "low": 3600, "high": 4200},
+    "bert": {"ad": 2800, "low": 2800, "high": 3200},
     "held": {"ad": 200, "low": 200, "high": 200},
 }
 """How many documents are derived for each model's training, and for the held-out part."""
@@ -166,12 +166,13 @@ def told(work: Path, docs: Sequence[Doc]) -> npt.NDArray[np.float32]:
     """What the teacher says of documents, float32[docs, labels], mixed with their labels; read again in a rerun."""
     from safetensors.torch import load_file
 
-    path = work / "told.npy"
+    path, place = work / "told.npy", {text: i for i, text in enumerate(dict.fromkeys(d.text for d in docs))}
     if not path.exists():
         teacher = Trainer(work / "teacher", WINDOWS["bert"], LABELS, replace(TEACHER_SETTINGS, token_budget=8192))
         teacher.model.load_state_dict(load_file(work / "teacher" / "model.safetensors"))
-        np.save(path, softmax(teacher.logits([d.text for d in docs])))
-    mixed: npt.NDArray[np.float32] = SOFT * np.load(path) + (1 - SOFT) * one_hot(docs)
+        np.save(path, softmax(teacher.logits(list(place))))
+    said = np.load(path)[[place[d.text] for d in docs]]
+    mixed: npt.NDArray[np.float32] = SOFT * said + (1 - SOFT) * one_hot(docs)
     return mixed.astype(np.float32)
 
 

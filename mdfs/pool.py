@@ -157,7 +157,7 @@ class Worker:
 
 
 class Pool:
-    """`workers` processes, started when first needed and kept until `close`."""
+    """`workers` processes, started when first needed and kept until `close`.
 
     Where `environments` are given, there is one for each: a worker that takes a dead one's place takes its environment.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -228,7 +229,7 @@ def evaluate_command(artifact: str, data: tuple[Path, ...], against: str | None,
     found |= {"written": written, "under_floors": off}
     _say(found, as_json, "\n".join([report.evaluation(found), *written, *off]))
     if off:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 @click.command("calibrate")

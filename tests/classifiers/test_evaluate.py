@@ -9,6 +9,7 @@ from pathlib import Path
 import generated
 import numpy as np
 import pytest
+from conftest import mdfs
 from mdfs.classifiers import evaluate, make_starter, report
 from mdfs.classifiers.datasets import Doc
 from mdfs.classifiers.evaluate import Answers, calibration_error, fit_temperature, measure, softmax
@@ -141,9 +142,17 @@ def test_figures_under_the_floors_of_a_card_are_status_1(data: Path, tmp_path: P
         classify.seal(
             tmp_path / "m", kind="fasttext", labels=card.labels, fields=fields | {"floors": {"macro_f1": least}}
         )
-        shown = classifier("evaluate", tmp_path / "m", "--data", data, "--floors")
-        assert shown.exit_code == status, shown.output
-        assert ("is under the floor" in shown.output) == bool(status)
+        shown = mdfs("classifier", "evaluate", tmp_path / "m", "--data", data, "--floors")
+        assert shown.returncode == status, shown.stderr
+        assert ("is under the floor" in shown.stdout) == bool(status)
+
+
+def test_errors_are_one_line_and_status_2(data: Path, tmp_path: Path) -> None:
+    for arguments in (("evaluate", tmp_path, "--data", data), ("evaluate", "starter"), ("card", tmp_path / "none")):
+        shown = mdfs("classifier", *arguments)
+        assert shown.returncode == 2
+        assert shown.stderr.startswith("mdfs: ")
+        assert shown.stderr.count("\n") == 1
 
 
 def test_names_from_data_are_text_and_no_markup() -> None:

@@ -242,11 +242,31 @@ class Lines:
 
 
 @dataclass(frozen=True)
+class Substring:
+    """Passages that repeat, letter by letter, as in Lee et al. 2022 (arXiv:2107.06499): all but the first go.
+
+    The first is that of the document that would stay if the two were copies; within a document, the first in the text.
+
+    Attributes:
+        span_chars: passages of so many Chinese characters, or of three times as many ASCII letters: length is counted
+            in UTF-8 bytes, three for each. The paper has 50 BPE tokens; a token is 1.3 to 2.1 Chinese characters
+            in five kinds of text (4 to 6 bytes; English has about 4.5 a token), so 75 characters, 225 bytes, are 50
+            tokens of 1.5 characters in either script.
+        action: "cut", or "count": the ledger, the report and dedup/passages say what repeats, and all stays.
+        min_chars: a document that lost passages and has fewer characters left is dropped; 150 as for lines.
+    """
+
+    span_chars: int = 75
+    action: str = "cut"
+    min_chars: int = 150
+
+
+@dataclass(frozen=True)
 class Dedup:
     """Which copies are looked for, and which of them stays.
 
     Attributes:
-        lines: boilerplate by the line, looked for in what stays.
+        lines: boilerplate by the line, looked for in what stays. substring: passages that repeat, in what is left then.
         prefer: signals compared in this order after the source's priority, greater is better, rounded to 2 decimals;
             then the longer text, then the smaller doc_id stays.
         old_stays: of copies in an index (`--index`) and new ones an old one stays, of an earlier run before a later
@@ -257,6 +277,7 @@ class Dedup:
     exact: bool = False
     minhash: MinHash | None = None
     lines: Lines | None = None
+    substring: Substring | None = None
     prefer: tuple[str, ...] = ()
     old_stays: bool = True
 

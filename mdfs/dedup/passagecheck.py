@@ -7,14 +7,22 @@ from typing import Any
 from mdfs.errors import UsageError
 from mdfs.options import Dedup
 
+#: Shorter passages are sayings and names; and windows of so few bytes have no room for samples.
+LEAST_SPAN = 10
+
 
 def check(dedup: Dedup, where: str) -> None:
-    """Raise UsageError, which names the key after `where`, unless lines are told sensible things."""
+    """Raise UsageError, which names the key after `where`, unless what is said of lines and passages makes sense."""
     if dedup.lines is not None:
         said = dedup.lines
         _one_of(said.unit, ("line", "paragraph"), f"{where}: dedup.lines.unit")
         _at_least(1, said, ("max_documents", "min_hosts", "min_line_chars"), f"{where}: dedup.lines")
         _at_least(0, said, ("min_chars",), f"{where}: dedup.lines")
+    if dedup.substring is not None:
+        passages = dedup.substring
+        _one_of(passages.action, ("cut", "count"), f"{where}: dedup.substring.action")
+        _at_least(LEAST_SPAN, passages, ("span_chars",), f"{where}: dedup.substring")
+        _at_least(0, passages, ("min_chars",), f"{where}: dedup.substring")
 
 
 def _one_of(value: str, known: tuple[str, ...], what: str) -> None:

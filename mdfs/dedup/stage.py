@@ -28,6 +28,7 @@ from mdfs.dedup import (
     localkeepers,
     localpairs,
     pairs,
+    passages,
     sortedfiles,
     verify,
 )
@@ -79,6 +80,7 @@ def run(run: Run) -> None:
         run.ledger.commit(Row(_DONE, "all", digest + name))
     index_join.finish(run, view, parts)
     boilerplate.run(run, parts)
+    passages.run(run, parts)
     decontaminate.run(run, parts)
     run.store.delete_folder(_WORK)
 

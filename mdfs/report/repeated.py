@@ -9,7 +9,7 @@ from typing import Any
 from mdfs import cuts
 from mdfs.report import look
 from mdfs.report.facts import Facts
-from mdfs.report.markup import Html, count, table
+from mdfs.report.markup import Html, count, join, note, table
 from mdfs.report.terminal import line
 
 #: What steps of `mdfs.cuts.STEPS` cut out.
@@ -20,14 +20,23 @@ PIECES, CHARS = 5, 80
 
 def table_of(facts: Facts) -> Html:
     """A row for each way in which documents were compared by parts of their texts; nothing where none was asked for."""
-    rows = []
-    for step, asked in (("dedup-line-cuts", facts.recipe.dedup.lines is not None),):
+    rows: list[list[object]] = []
+    substring = facts.recipe.dedup.substring
+    for step, asked in (("dedup-line-cuts", facts.recipe.dedup.lines), ("dedup-passage-cuts", substring)):
         if asked:
-            said = facts.step(step)
-            rows.append([NAMES[step], *(count(said.get(name, 0)) for name in ("cut", "dropped", "chars_removed"))])
+            said, words = facts.step(step), NAMES[step]
+            words += ", only counted" if asked is substring and substring.action == "count" else ""
+            rows.append([words, *(count(said.get(name, 0)) for name in ("cut", "dropped", "chars_removed"))])
     if not rows:
         return Html()
     head = ["what repeats", "documents cut", "documents dropped", "characters removed"]
+    if substring:
+        said = facts.step("dedup-passage-cuts")
+        told = (
+            f"{count(said.get('passages', 0))} passages in {count(said.get('documents', 0))} documents stand elsewhere "
+            f"before, letter by letter: {count(said.get('chars', 0))} characters."
+        )
+        return join([table("Repeated lines and passages in the documents that stay", head, rows), note(told)])
     return table("Repeated lines and passages in the documents that stay", head, rows)
 
 

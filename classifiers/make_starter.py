@@ -75,7 +75,8 @@ WRITTEN_TIMES = {
 BERT_SETTINGS = Settings(epochs=1, learning_rate=1.5e-4, token_budget=2048)
 TEACHER_SETTINGS = Settings(epochs=1, learning_rate=7e-5, token_budget=2048)
 SOFT = 0.6
-"""Share of the teacher's word in what the small BERT is trained on; the rest is the label."""
+"""Share of the teacher's word in what the small BERT is told of derived and real documents; the rest is the label. Of
+written ones the label alone counts: they stand where the teacher errs."""
 
 WEIGHTS = (
     "matrices are int8, symmetric, one float32 scale a row (key + '.scale'); mdfs.classify.bert.read_weights widens "
@@ -172,7 +173,8 @@ def told(work: Path, docs: Sequence[Doc]) -> npt.NDArray[np.float32]:
         teacher.model.load_state_dict(load_file(work / "teacher" / "model.safetensors"))
         np.save(path, softmax(teacher.logits(list(place))))
     said = np.load(path)[[place[d.text] for d in docs]]
-    mixed: npt.NDArray[np.float32] = SOFT * said + (1 - SOFT) * one_hot(docs)
+    share = np.array([0.0 if d.source == "written" else SOFT for d in docs])[:, None]
+    mixed: npt.NDArray[np.float64] = share * said + (1 - share) * one_hot(docs)
     return mixed.astype(np.float32)
 
 

@@ -262,10 +262,32 @@ class Substring:
 
 
 @dataclass(frozen=True)
+class Containment:
+    """Texts that stand inside a longer one go: a press release in a page, a chapter in a book.
+
+    It is looked for among what other dedup leaves, by sampled grams (`mdfs.dedup.sampledgrams`), and verified by the
+    shingles of MinHash (5 characters where it is not asked for). The longer text stays unless it goes itself; a text
+    of higher priority does not go in favour of a longer one of lower priority.
+
+    Attributes:
+        threshold: the share of the shorter text's shingles that must stand in the longer one. An edit takes a
+            character's five shingles, so a text with one edit in every 50 characters is at 0.9.
+        min_chars: shorter texts, in word characters, are left alone: they have too few samples to be found (9 at 300).
+        max_bucket: samples that more documents have are not looked at, being phrases. 1,000: a text of which all
+            samples are in so many others is found as lines are.
+    """
+
+    threshold: float = 0.9
+    min_chars: int = 300
+    max_bucket: int = 1_000
+
+
+@dataclass(frozen=True)
 class Dedup:
     """Which copies are looked for, and which of them stays.
 
     Attributes:
+        containment: texts that stand inside longer ones, looked for in what the others leave.
         lines: boilerplate by the line, looked for in what stays. substring: passages that repeat, in what is left then.
         prefer: signals compared in this order after the source's priority, greater is better, rounded to 2 decimals;
             then the longer text, then the smaller doc_id stays.
@@ -276,6 +298,7 @@ class Dedup:
     url: bool = False
     exact: bool = False
     minhash: MinHash | None = None
+    containment: Containment | None = None
     lines: Lines | None = None
     substring: Substring | None = None
     prefer: tuple[str, ...] = ()

@@ -32,8 +32,8 @@ SCORES = pa.field("scores", pa.struct([pa.field(name, pa.float32()) for name in 
 LABEL = pa.field("label", pa.string())
 DECIDED_BY = pa.field("decided_by", pa.string())
 
-#: One row a removed document. `kind` is url, exact or minhash; `similarity` is the Jaccard similarity of the two
-#: texts' shingle sets, 1.0 for url and exact.
+#: One row a removed document. `kind` is url, exact, minhash or containment; `similarity` is the Jaccard similarity of
+#: the two texts' shingle sets, 1.0 for url and exact, and for containment the share of this one's that the other has.
 DUPLICATE = pa.schema(
     [
         pa.field("doc_id", pa.string(), nullable=False),

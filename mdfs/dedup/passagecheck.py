@@ -18,6 +18,14 @@ def check(dedup: Dedup, where: str) -> None:
         _one_of(said.unit, ("line", "paragraph"), f"{where}: dedup.lines.unit")
         _at_least(1, said, ("max_documents", "min_hosts", "min_line_chars"), f"{where}: dedup.lines")
         _at_least(0, said, ("min_chars",), f"{where}: dedup.lines")
+    if dedup.containment is not None:
+        inside = dedup.containment
+        if not 0 < inside.threshold <= 1:
+            raise UsageError(
+                f"{where}: dedup.containment.threshold must be over 0 and at most 1, not {inside.threshold}"
+            )
+        _at_least(2, inside, ("max_bucket",), f"{where}: dedup.containment")
+        _at_least(1, inside, ("min_chars",), f"{where}: dedup.containment")
     if dedup.substring is not None:
         passages = dedup.substring
         _one_of(passages.action, ("cut", "count"), f"{where}: dedup.substring.action")

@@ -21,6 +21,7 @@ from mdfs import __version__
 from mdfs.dedup import (
     boilerplate,
     components,
+    containment,
     decontaminate,
     index_join,
     keepers,
@@ -32,7 +33,7 @@ from mdfs.dedup import (
     sortedfiles,
     verify,
 )
-from mdfs.errors import RunError
+from mdfs.errors import RunError, UsageError
 from mdfs.ledger import File, Row, fingerprint
 from mdfs.parts import PartWriter
 from mdfs.pool import heartbeat
@@ -46,7 +47,10 @@ _WORK = "dedup/work"
 _DUPLICATES = "dedup/duplicates"
 _FILLED = "dedup/work/filled"
 #: Steps whose ledger rows speak of files under dedup/work.
-STEPS = (localpairs.LINKS, localpairs.BANDS, verify.SEND, verify.SEND + "-again", verify.STAGE + "-again")
+STEPS = (
+    localpairs.LINKS, localpairs.BANDS, verify.SEND, verify.SEND + "-again", verify.STAGE + "-again",
+    *containment.STEPS,
+)  # fmt: skip
 
 #: Edges up to which components are found on the driver where there is a session: 350 MB there, and none of its rounds.
 DRIVER_EDGES = 5_000_000
@@ -59,7 +63,13 @@ def run(run: Run) -> None:
 
     Raises:
         RunError: two documents have one doc_id, or clusters do not settle.
+        UsageError: an index, and a recipe that asks for what an index does not know.
     """
+    if run.index and run.recipe.dedup.containment is not None:
+        raise UsageError(
+            f"recipe {run.recipe.name}: an index does not know which texts stand inside others; "
+            "leave out --index or the table [dedup.containment]"
+        )
     parts = run.files("rules", "kept")
     wanted = _compares(run.recipe.dedup) and bool(parts)
     keyed = run.map(keys.STAGE, keys.work, keys.units(parts) if wanted else [], (keys.FOLDER,))
@@ -95,7 +105,7 @@ STAGE = Stage(
 
 
 def _compares(dedup: Dedup) -> bool:
-    return dedup.url or dedup.exact or dedup.minhash is not None
+    return dedup.url or dedup.exact or dedup.minhash is not None or dedup.containment is not None
 
 
 def _digest(run: Run, keyed: list[Row]) -> str:
@@ -136,6 +146,8 @@ def compare(run: Run, digest: str, parts: list[File]) -> None:
     _once(store, "removed", digest, lambda: _remove(run, verified, [file.path for file in files], together))
     again = verify.Step(keepers.LACKING, keepers.LACKING_WANTED, _FILLED, "-again")
     verify.run_step(run, again, together, digest)
+    if run.recipe.dedup.containment is not None:
+        containment.run(run, parts, together, digest)
 
 
 def _pairs(run: Run, files: list[File], together: int, digest: str) -> None:
@@ -236,7 +248,7 @@ def _removed(store: Store, number: int) -> pa.Table | None:
         raise RunError("dedup: the list of removed documents is gone; start the same command again")
     names = ["node", "doc_id", "keeper", "duplicate_of", "kind", "similarity"]
     tables = []
-    for path in sortedfiles.paths(store, keepers.REMOVED):
+    for path in (*sortedfiles.paths(store, keepers.REMOVED), *sortedfiles.paths(store, containment.REMOVED)):
         if "/part=" not in path or f"/part={number}/" in path:
             with sortedfiles.SortedFile(store, path, names) as file:
                 tables.append(file.table(number << keys.ROW_BITS, (number + 1) << keys.ROW_BITS))
@@ -246,7 +258,8 @@ def _removed(store: Store, number: int) -> pa.Table | None:
 def _duplicates(store: Store, removed: pa.Table, unit: Unit) -> pa.RecordBatch:
     """Rows of schema.DUPLICATE, in the order of the part's documents."""
     kinds = np.array(removed.column("kind").to_pylist(), object)
-    found = np.where(kinds == "minhash", removed.column("similarity").to_numpy(), 1.0)
+    measured = (kinds == "minhash") | (kinds == "containment")
+    found = np.where(measured, removed.column("similarity").to_numpy(), 1.0)
     lacking = np.flatnonzero(np.isnan(found))
     if lacking.size:
         filled = _filled(store, unit.data["number"], unit.data["group"])

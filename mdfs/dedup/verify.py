@@ -45,6 +45,8 @@ GROUP_TEXT = 1 << 30
 #: Groups that there are at least, where there are parts enough: so many workers verify at once.
 LEAST_GROUPS = 64
 
+#: What is measured of a pair.
+SIMILAR, CONTAINED = "similar", "contained"
 #: Pairs with their Jaccard similarity, a < b.
 VERIFIED = pa.schema([("a", pa.int64()), ("b", pa.int64()), ("similarity", pa.float64())])
 _SENT = pa.schema([("group", pa.int64()), ("node", pa.int64()), ("hashes", pa.large_list(pa.uint32()))])
@@ -65,17 +67,21 @@ class Step:
     Attributes:
         candidates, wanted: folders of pairs (owner, other) and of (node, group), as `mdfs.dedup.pairs` says.
         folder: where the similarities go. `suffix`: of the names in the ledger.
+        measure: `SIMILAR`, or `CONTAINED`: the share of the other's shingles that are the owner's too; then a is the
+            other and b the owner.
     """
 
     candidates: str
     wanted: str
     folder: str
     suffix: str = ""
+    measure: str = SIMILAR
 
 
 def run_step(run: Run, step: Step, together: int, digest: str) -> int:
     """Send and verify; returns the number of pairs that were verified."""
     data = {"compared": digest, "together": together, "step": [step.candidates, step.wanted, step.folder]}
+    data["measure"] = step.measure
     sent, groups = f"{SENT}{step.suffix}", -(-len(parts(run.store)) // together)
     units = [Unit(_name(number), data | {"number": number, "sent": sent}) for number in range(groups)]
     wanted, candidates = (sortedfiles.paths(run.store, folder) for folder in (step.wanted, step.candidates))
@@ -119,7 +125,7 @@ def send(job: Job, unit: Unit) -> Row:
         job.store.create(f"{unit.data['sent']}/{unit.id}.parquet") as sink,
         pq.ParquetWriter(sink, _SENT, use_dictionary=False, compression="none") as writer,
     ):
-        for held in _held(_sets(job.store, parts(job.store), sortedfiles.distinct(node), job.recipe)):
+        for held in _held(_sets(job, unit, sortedfiles.distinct(node))):
             low, high = np.searchsorted(node, [held.nodes[0], held.nodes[-1] + 1])
             _send(writer, held, node[low:high], group[low:high])
     return Row(job.stage, unit.id)
@@ -164,11 +170,12 @@ def work(job: Job, unit: Unit) -> Row:
     owners, others = sortedfiles.read(job.store, unit.data["files"], ["owner", "other"], *_range(unit))
     owners, others = sortedfiles.distinct_pairs(owners, others)
     found = np.full(owners.size, np.nan)
-    for held in _held(_sets(job.store, parts(job.store), sortedfiles.distinct(owners), job.recipe)):
+    for held in _held(_sets(job, unit, sortedfiles.distinct(owners))):
         low, high = np.searchsorted(owners, [held.nodes[0], held.nodes[-1] + 1])
         _compare(job, unit, held, owners[low:high], others[low:high], found[low:high])
     assert not np.isnan(found).any(), "a document that was wanted was not sent"
-    ends = [np.minimum(owners, others), np.maximum(owners, others)]
+    contained = unit.data["measure"] == CONTAINED
+    ends = [others, owners] if contained else [np.minimum(owners, others), np.maximum(owners, others)]
     order = np.lexsort(ends[::-1])
     columns = [pa.array(column[order]) for column in (*ends, found)]
     target = path(unit.data["step"][2], unit.data["number"])
@@ -179,7 +186,9 @@ def work(job: Job, unit: Unit) -> Row:
 
 def _compare(job: Job, unit: Unit, held: Sets, owners: Nodes, others: Nodes, found: NDArray[np.float64]) -> None:
     """Fill in the similarities of pairs whose owners are held."""
-    measure = _agreement if keys.by_signature(job.recipe.dedup) else _jaccard
+    measure = _agreement if _signed(job, unit) else _jaccard
+    if unit.data["measure"] == CONTAINED:
+        measure = _containment
     order = np.argsort(others, kind="stable")
     for seen in _received(job.store, unit.data["sent"], unit.data["number"], sortedfiles.distinct(others)):
         low, high = (np.searchsorted(others[order], seen.nodes, side) for side in ("left", "right"))
@@ -235,10 +244,16 @@ def _joined(sets: list[Sets]) -> Sets:
     return Sets(np.concatenate([s.nodes for s in sets]), np.concatenate([s.hashes for s in sets]), np.concatenate(ends))
 
 
-def _sets(store: Store, paths: list[str], nodes: Nodes, recipe: Recipe) -> Iterator[Sets]:
+def _signed(job: Job, unit: Unit) -> bool:
+    """Whether signatures are compared."""
+    return keys.by_signature(job.recipe.dedup) and unit.data["measure"] == SIMILAR
+
+
+def _sets(job: Job, unit: Unit, nodes: Nodes) -> Iterator[Sets]:
     """The hashes of `nodes` (sorted), one `Sets` for each row group that holds some of them."""
+    store, paths, recipe = job.store, parts(job.store), job.recipe
     numbers = nodes >> ROW_BITS
-    signed = keys.by_signature(recipe.dedup)
+    signed = _signed(job, unit)
     for number in np.unique(numbers).tolist():
         low, high = np.searchsorted(numbers, [number, number + 1])
         first = number << ROW_BITS
@@ -316,6 +331,26 @@ def _jaccard(left, left_ends, left_at, right, right_ends, right_at):  # type: ig
             shared += in_left and in_right
             while i < i_end and left[i] == value:
                 i += 1
+            while j < j_end and right[j] == value:
+                j += 1
+        found[k] = shared / total if total else 1.0
+    return found
+
+
+@numba.njit(nogil=True, cache=True)
+def _containment(left, left_ends, left_at, right, right_ends, right_at):  # type: ignore[no-untyped-def]
+    """float64[n]: for each pair, the share of the distinct hashes of the right sorted run that the left one has."""
+    found = np.empty(left_at.size, np.float64)
+    for k in range(left_at.size):
+        i, i_end = left_ends[left_at[k]], left_ends[left_at[k] + 1]
+        j, j_end = right_ends[right_at[k]], right_ends[right_at[k] + 1]
+        shared = total = 0
+        while j < j_end:
+            value = right[j]
+            while i < i_end and left[i] < value:
+                i += 1
+            total += 1
+            shared += i < i_end and left[i] == value
             while j < j_end and right[j] == value:
                 j += 1
         found[k] = shared / total if total else 1.0

@@ -57,7 +57,7 @@ characters and more, and their first 200 often a menu."""
 DERIVED = {
     "fasttext": {"ad": 6000, "low": 6000, "high": 6000},
     "teacher": {"ad": 2400, "low": 2400, "high": 2800},
-    "bert": {"ad": 2800, "low": 2800, "high": 3200},
+    "bert": {"ad": 2000, "low": 2000, "high": 2600},
     "held": {"ad": 200, "low": 200, "high": 200},
 }
 """How many documents are derived for each model's training, and for the held-out part."""
@@ -165,17 +165,17 @@ def step_teacher(shared: Path, work: Path, minutes: float) -> None:
 
 def told(work: Path, docs: Sequence[Doc]) -> npt.NDArray[np.float32]:
     """What the teacher says of documents, float32[docs, labels], mixed with their labels; read again in a rerun."""
-    from safetensors.torch import load_file
-
-    path, place = work / "told.npy", {text: i for i, text in enumerate(dict.fromkeys(d.text for d in docs))}
+    path, others = work / "told.npy", [d.text for d in docs if d.source != "written"]
+    place = {text: i for i, text in enumerate(dict.fromkeys(others))}
     if not path.exists():
         teacher = Trainer(work / "teacher", WINDOWS["bert"], LABELS, replace(TEACHER_SETTINGS, token_budget=8192))
-        teacher.model.load_state_dict(load_file(work / "teacher" / "model.safetensors"))
+        teacher.take_head(work / "teacher")
         np.save(path, softmax(teacher.logits(list(place))))
-    said = np.load(path)[[place[d.text] for d in docs]]
-    share = np.array([0.0 if d.source == "written" else SOFT for d in docs])[:, None]
-    mixed: npt.NDArray[np.float64] = share * said + (1 - share) * one_hot(docs)
-    return mixed.astype(np.float32)
+    targets, said = one_hot(docs), np.load(path)
+    for row, doc in enumerate(docs):
+        if doc.source != "written":
+            targets[row] = SOFT * said[place[doc.text]] + (1 - SOFT) * targets[row]
+    return targets
 
 
 def step_bert(shared: Path, work: Path, minutes: float) -> None:
@@ -276,6 +276,7 @@ def pack_bert(work: Path, out: Path, e5: Path) -> None:
         "preprocessing": how,
         "settings": asdict(BERT_SETTINGS),
         "run": json.loads((work / "bert-run.json").read_text(encoding="utf-8")),
+        "teacher": json.loads((work / "teacher-run.json").read_text(encoding="utf-8")),
         "weights": WEIGHTS,
     }
     fields["initialised_from"] = {

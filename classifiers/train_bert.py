@@ -254,6 +254,13 @@ class Trainer:
         """float32[texts, labels]; in evaluation mode, in the order of the texts."""
         return self._evaluated(self.tokenizer.rows(texts))
 
+    def take_head(self, folder: Path) -> None:
+        """Take the labels' linear layer of a folder that `save` wrote; its encoder is taken where a Trainer is made."""
+        from safetensors.torch import load_file
+
+        saved = load_file(folder / "model.safetensors")
+        self.model.classifier.load_state_dict({name: saved[f"classifier.{name}"] for name in ("weight", "bias")})
+
     def save(self, model_dir: Path, out_dir: Path) -> None:
         """Write a Hugging Face folder: config with labels, tokenizer, float32 weights under Hugging Face's names."""
         from safetensors.numpy import save_file

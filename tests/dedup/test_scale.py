@@ -58,7 +58,10 @@ def proposed(run):
 
 
 def recall_is_the_s_curves(folder, worker, docs):
-    """Of planted pairs at each level, the share that is proposed is what bands and rows predict, within 4 sigma."""
+    """Of planted pairs at each level, the share that is proposed is what bands and rows predict, within 4 sigma.
+
+    `pytest -s` shows the shares.
+    """
     plan = pairs_at(docs, LEVELS)
     run = compared(folder, worker, plan)
     said = SIGNED.minhash
@@ -73,6 +76,9 @@ def recall_is_the_s_curves(folder, worker, docs):
         of_level = met[plan.similarity[copies] == level]
         predicted = 1 - (1 - level**rows) ** bands
         sigma = np.sqrt(predicted * (1 - predicted) / of_level.size)
+        print(
+            f"{level}: {of_level.size} pairs, {of_level.mean():.5f} found, {predicted:.5f} predicted, sigma {sigma:.5f}"
+        )
         assert abs(of_level.mean() - predicted) <= 4 * sigma, (level, of_level.mean(), predicted)
     # Unrelated documents share no band, and what stays is decided by signatures.
     assert found_a.size == met.sum()

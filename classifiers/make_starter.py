@@ -96,10 +96,6 @@ LIMITS = (
     "differ a little between kinds of CPU and between onnxruntime and torch."
 )
 
-PRECISION = 0.97
-"""Share of right ones among the held-out written texts that BERT calls high: rubbish that is kept costs more than a
-good text that is lost, since the one is learnt from and of the other there is more."""
-
 REAL_FOR_BERT = 2400
 """How many real documents are drawn for BERT, evenly over the sets."""
 
@@ -263,26 +259,6 @@ def thresholds(first: Classifier, held: Sequence[Doc], precision: float = 0.99, 
     return out
 
 
-def leaning(logits: npt.NDArray[np.floating], wanted: Sequence[int], label: int) -> float:
-    """How much is taken from the logit of `label`, in steps of 0.1 up to 2: the least by which what is called so is
-    right in `PRECISION` of the documents."""
-    right = np.asarray(wanted) == label
-    for tenths in range(21):
-        called = (logits - tenths / 10 * np.eye(logits.shape[1])[label]).argmax(axis=1) == label
-        if right[called].mean() >= PRECISION:
-            break
-    return tenths / 10
-
-
-def lean(folder: Path, label: int, by: float) -> None:
-    """Take `by` from the bias of a label in the weights of an artifact; all stays at its place in the file."""
-    from safetensors.numpy import load_file, save_file
-
-    weights = load_file(folder / "model.safetensors")
-    weights["classifier.bias"][label] -= by
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-
-
 def pack_bert(work: Path, out: Path, e5: Path) -> None:
     """Write the BERT artifact: 8-bit weights, ONNX graph, temperature fitted through onnxruntime on the held-out
     part."""
@@ -309,13 +285,11 @@ def pack_bert(work: Path, out: Path, e5: Path) -> None:
         "sha256": sha256_of(e5),
     }
     seal(out, kind="bert", labels=LABELS, fields=fields)
-    texts, wanted, high = [d.text for d in held], [LABELS.index(d.label) for d in held], LABELS.index("high")
-    logits = Bert(read_card(out), backend="onnxruntime", threads=2).logits(texts)
-    written = [i for i, d in enumerate(held) if d.source == "written"]
-    by = leaning(logits[written], [wanted[i] for i in written], high)
-    lean(out, high, by)
-    logits[:, high] -= by
-    fields["leaning"] = {"label": "high", "taken_from_its_logit": by, "for_precision": PRECISION}
+    texts = [d.text for d in held]
+    logits, wanted = (
+        Bert(read_card(out), backend="onnxruntime", threads=2).logits(texts),
+        [LABELS.index(d.label) for d in held],
+    )
     fields["calibration"] = {"temperature": (temperature := fit_temperature(logits, wanted))}
     fields["metrics"] = {"held_out": report(wanted, softmax(logits / temperature), LABELS)}
     seal(out, kind="bert", labels=LABELS, fields=fields)

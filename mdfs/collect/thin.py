@@ -94,6 +94,8 @@ _ATTRIBUTES, _NUMBER = _table({name: 1 << i for i, name in enumerate(_KEPT.split
 
 _LT, _GT, _SLASH, _BANG, _ASK, _DASH, _EQUALS, _QUOTE, _APOSTROPHE, _BLANK = (ord(char) for char in "<>/!?-=\"' ")
 _HEADING_KEY, _SCRIPT_KEY, _MATH_KEY = _hashed("h1"), _hashed("script"), _hashed("math")
+#: The end tags that lead out of XML (13.2.6.5).
+_P_KEY, _BR_KEY = _hashed("p"), _hashed("br")
 _TEX, _LINKED = np.frombuffer(b"math/tex", np.uint8), np.frombuffer(b"ld+json", np.uint8)
 _SPACE = np.zeros(256, np.bool_)
 _SPACE[[9, 10, 12, 13, 32]] = True
@@ -366,6 +368,8 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> tuple[int, int, bo
         kind = _lookup(_NAMES, _KIND, key)
         if foreign and not kind & (_BREAK | _GATE | _FOREIGN | _LOOK):
             kind = np.int64(0)
+        if foreign and kind & _LOOK:  # it leads out of XML, so the parser must see it
+            kind = np.int64(0 if closing else _BREAK)
         if kind & _HEADING:
             key = np.uint64(_HEADING_KEY)
         dropped = kind & _UNSEEN and not (tables > 0 and kind & _RAW)
@@ -405,6 +409,10 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> tuple[int, int, bo
         if closing:
             if kind & _PRE and pre:
                 pre -= 1
+            if foreign and (key == np.uint64(_P_KEY) or key == np.uint64(_BR_KEY)):
+                while depth and kinds[depth - 1] & _XML:
+                    depth -= 1
+                foreign = False
             if not kind & _ONE:
                 depth = _closed(keys, kinds, depth, key, kind)
                 foreign = depth > 0 and kinds[depth - 1] & _XML != 0

@@ -98,6 +98,12 @@ def test_a_parser_sees_the_same_words(pieces: list[str]) -> None:
     assert words(thin(page)) == words(page)
 
 
+@pytest.mark.parametrize("tag", ["</p>", "</br>", "<p>"])
+def test_a_paragraph_leads_out_of_xml(tag: str) -> None:
+    page = f"<body><p><svg>{tag}<title><!-- x"
+    assert words(thin(page)) == words(page)
+
+
 @settings(deadline=None)
 @given(st.binary(max_size=200) | st.text(alphabet="<>/ap di=\"'!-[]&;x\n", max_size=200).map(str.encode))
 def test_any_bytes(page: bytes) -> None:

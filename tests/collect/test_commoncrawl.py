@@ -485,7 +485,10 @@ def test_from_s3_to_s3(crawl: tuple[Path, list[Row]], s3: str, tmp_path: Path) -
 def test_on_spark(crawl: tuple[Path, list[Row]], s3: str, tmp_path: Path) -> None:
     root, _ = crawl
     crawlkit.upload(root, "for-spark")
-    made = recipe("s3://for-spark", languages=("zho",))
+    # Executors may be older than this test, and know nothing of its environment.
+    said = f"endpoint_override={s3}&region=us-east-1&anonymous=true"
+    index, data = f"s3://for-spark/index?{said}", f"s3://for-spark?{said}"
+    made = recipe("s3://for-spark", languages=("zho",), index=index, data=data)
     with pipeline.opened(made, str(tmp_path / "spark"), [], engine_name="spark") as run:
         pipeline.only(run, "collect")
     stage.run(inline(tmp_path / "clean", recipe(root, languages=("zho",))))

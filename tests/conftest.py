@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from mdfs import engine
 
 CORPUS = Path(__file__).parent / "sample" / "corpus"
 
@@ -39,3 +42,32 @@ def sample_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     finished = run_sample(output)
     assert finished.returncode == 0, finished.stderr
     return output
+
+
+class Sail:
+    """Units by the local pool, the rest by the plans that run on Spark: on Sail, which needs no Java."""
+
+    name, workers = "sail", 0
+
+    def __init__(self, inner: engine.Engine) -> None:
+        self.map, self.session, self.functions, self.window = inner.map, inner.session, inner.functions, inner.window
+
+
+@pytest.fixture(scope="module")
+def local() -> Iterator[engine.Engine]:
+    """The local engine with two workers."""
+    made = engine.create("local", workers=2)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module", params=["local", "sail", pytest.param("spark", marks=pytest.mark.spark)])
+def worker(request: pytest.FixtureRequest) -> Iterator[engine.Engine | Sail]:
+    """Each way in which a stage may be run: all want the same rows."""
+    if request.param == "spark":
+        made = engine.create("spark", workers=2)
+        yield made
+        made.close()
+    else:
+        local = request.getfixturevalue("local")
+        yield local if request.param == "local" else Sail(local)

@@ -8,12 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
-from conftest import mdfs
+from conftest import Sail, mdfs
 from dedup_corpus import doc, duplicates, edited, grams, make_run, prose, source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdfs import engine, recipe
+from mdfs import recipe
 from mdfs.classify import stage as classify
 from mdfs.dedup import containment, sampledgrams, sortedfiles, stage
 from mdfs.errors import UsageError
@@ -87,33 +87,6 @@ def made(seed=5):
     docs += [doc("short", text[:60]), doc("empty", ""), doc("just", text[:221]), doc("too-short", text[:218])]
     rng.shuffle(docs)
     return docs
-
-
-class Sail:
-    """Units by the local pool, the rest by the plans that run on Spark: on Sail, which needs no Java."""
-
-    name, workers = "sail", 0
-
-    def __init__(self, inner):
-        self.map, self.session, self.functions, self.window = inner.map, inner.session, inner.functions, inner.window
-
-
-@pytest.fixture(scope="module")
-def local():
-    made = engine.create("local", workers=2)
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module", params=["local", "sail", pytest.param("spark", marks=pytest.mark.spark)])
-def worker(request):
-    if request.param == "spark":
-        made = engine.create("spark", workers=2)
-        yield made
-        made.close()
-    else:
-        local = request.getfixturevalue("local")
-        yield local if request.param == "local" else Sail(local)
 
 
 def run_stage(folder, with_engine, docs, dedup=DEDUP, parts=3, memory=0):

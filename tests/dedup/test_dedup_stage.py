@@ -7,39 +7,9 @@ import numpy as np
 import pytest
 from dedup_corpus import ALL, MINHASH, doc, duplicates, make_run, oracle, prose, sample, sample_oracle, source
 
-from mdfs import engine
 from mdfs.dedup import components, keys, stage
 from mdfs.errors import RunError
 from mdfs.recipe import Dedup, Recipe
-
-ENGINES = ["local", "sail", pytest.param("spark", marks=pytest.mark.spark)]
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def worker(request):
-    if request.param in ("local", "sail"):
-        local = request.getfixturevalue("local")
-        yield local if request.param == "local" else Sail(local)
-        return
-    made = engine.create(request.param, workers=2)
-    yield made
-    made.close()
-
-
-class Sail:
-    """Units by the local pool, the rest by the plans that run on Spark: on Sail, which needs no Java."""
-
-    name, workers = "sail", 0
-
-    def __init__(self, inner):
-        self.map, self.session, self.functions, self.window = inner.map, inner.session, inner.functions, inner.window
-
-
-@pytest.fixture(scope="module")
-def local():
-    made = engine.create("local", workers=2)
-    yield made
-    made.close()
 
 
 class NoSession:

@@ -13,7 +13,7 @@ from dedup_corpus import doc, make_run, prose, source
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdfs import cuts, engine, recipe
+from mdfs import cuts, recipe
 from mdfs.classify import stage as classify
 from mdfs.dedup import passages, stage, windows
 from mdfs.errors import UsageError
@@ -129,33 +129,6 @@ def made(seed=11):
 SAID = Substring(span_chars=30, min_chars=20)
 DEDUP = Dedup(substring=SAID, prefer=("end_mark_ratio",))
 SOURCES = (source("b", 2),)
-
-
-class Sail:
-    """Units by the local pool, the rest by the plans that run on Spark: on Sail, which needs no Java."""
-
-    name, workers = "sail", 0
-
-    def __init__(self, inner):
-        self.map, self.session, self.functions, self.window = inner.map, inner.session, inner.functions, inner.window
-
-
-@pytest.fixture(scope="module")
-def local():
-    made = engine.create("local", workers=2)
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module", params=["local", "sail", pytest.param("spark", marks=pytest.mark.spark)])
-def worker(request):
-    if request.param == "spark":
-        made = engine.create("spark", workers=2)
-        yield made
-        made.close()
-    else:
-        local = request.getfixturevalue("local")
-        yield local if request.param == "local" else Sail(local)
 
 
 def run_stages(folder, with_engine, docs, dedup=DEDUP, parts=3, memory=0):

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from conftest import Sail
 from dedup_corpus import ALL, MINHASH, doc, duplicates, make_run, prose, sample, sample_oracle
 from made_signatures import Plan, crawl, doc_ids, pairs_at, signatures, write
 
-from mdfs import engine
 from mdfs.dedup import keepers, localpairs, pairs, sortedfiles, stage, verify
 from mdfs.dedup.shape import shape
 from mdfs.errors import UsageError
@@ -17,22 +17,6 @@ from mdfs.storage import Store
 
 SIGNED = Dedup(minhash=MinHash(verify="signature"))
 LEVELS = [0.5, 0.6, 0.7, 0.8, 0.9]
-
-
-class Sail:
-    """Units by the local pool, the rest by the plans that run on Spark, on Sail."""
-
-    name, workers = "sail", 0
-
-    def __init__(self, inner):
-        self.map, self.session, self.functions, self.window = inner.map, inner.session, inner.functions, inner.window
-
-
-@pytest.fixture(scope="module")
-def local():
-    made = engine.create("local", workers=2)
-    yield made
-    made.close()
 
 
 def compared(folder, worker, plan, dedup=SIGNED, memory=0):

@@ -310,6 +310,35 @@ def _closed(keys: NDArray[np.uint64], kinds: NDArray[np.int64], depth: int, key:
 
 
 @numba.njit(nogil=True, cache=True)
+def _copied(data: NDArray[np.uint8], begin: int, end: int, out: NDArray[np.uint8], to: int) -> int:
+    """Writes the bytes from `begin` to `end`; where the output ends then."""
+    for at in range(begin, end):
+        out[to] = data[at]
+        to += 1
+    return to
+
+
+@numba.njit(nogil=True, cache=True)
+def _declared(data: NDArray[np.uint8], at: int, out: NDArray[np.uint8], to: int) -> tuple[int, int]:
+    """Past the comment, declaration or instruction at `at`, and where the output ends: only doctypes are written."""
+    n = data.size
+    if data[at + 1] == _BANG and at + 3 < n and data[at + 2] == _DASH and data[at + 3] == _DASH:
+        return _comment_end(data, at + 4), to
+    end = _past(data, at + 2)
+    if data[at + 1] == _BANG and at + 2 < n and _LOWER[data[at + 2]] == ord("d"):  # it decides how tables are parsed
+        to = _copied(data, at, end, out, to)
+    return end, to
+
+
+@numba.njit(nogil=True, cache=True)
+def _out_of_xml(kinds: NDArray[np.int64], depth: int) -> int:
+    """How many elements are open when those of SVG and MathML are closed."""
+    while depth and kinds[depth - 1] & _XML:
+        depth -= 1
+    return depth
+
+
+@numba.njit(nogil=True, cache=True)
 def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> tuple[int, int, bool, bool]:
     """Writes the thin markup to `out`; its size, the greatest depth, and whether there are formulas or linked data."""
     n = data.size
@@ -339,19 +368,8 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> tuple[int, int, bo
                     break
                 at = _past(data, at + 2)  # "</>" and bogus comments
                 continue
-        elif following == _BANG:
-            if at + 3 < n and data[at + 2] == _DASH and data[at + 3] == _DASH:
-                at = _comment_end(data, at + 4)
-                continue
-            end = _past(data, at + 2)
-            if at + 2 < n and _LOWER[data[at + 2]] == ord("d"):  # a doctype decides how tables are parsed
-                for i in range(at, end):
-                    out[to] = data[i]
-                    to += 1
-            at = end
-            continue
-        elif following == _ASK:
-            at = _past(data, at + 2)
+        elif following == _BANG or following == _ASK:
+            at, to = _declared(data, at, out, to)
             continue
         elif not _LETTER[following]:
             blank = False
@@ -382,9 +400,7 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> tuple[int, int, bo
             if closing:
                 out[to] = _SLASH
                 to += 1
-            for i in range(begin, end):
-                out[to] = data[i]
-                to += 1
+            to = _copied(data, begin, end, out, to)
         xml = foreign or kind & _FOREIGN != 0
         keep = shown and not closing and not xml
         at, to, slash = _attributes(data, end, out, to, keep)
@@ -410,8 +426,7 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> tuple[int, int, bo
             if kind & _PRE and pre:
                 pre -= 1
             if foreign and (key == np.uint64(_P_KEY) or key == np.uint64(_BR_KEY)):
-                while depth and kinds[depth - 1] & _XML:
-                    depth -= 1
+                depth = _out_of_xml(kinds, depth)
                 foreign = False
             if not kind & _ONE:
                 depth = _closed(keys, kinds, depth, key, kind)
@@ -420,16 +435,13 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> tuple[int, int, bo
         if kind & _RAW and not foreign:
             end = _raw_end(data, at, key, key == np.uint64(_SCRIPT_KEY))
             if not kind & _UNSEEN:
-                for i in range(at, end):
-                    out[to] = data[i]
-                    to += 1
+                to = _copied(data, at, end, out, to)
             at = end
             continue
         if slash and xml:
             continue
         if foreign and kind & _BREAK:
-            while depth and kinds[depth - 1] & _XML:
-                depth -= 1
+            depth = _out_of_xml(kinds, depth)
             foreign = False
         if kind & _ONE or not shown:
             continue

@@ -99,6 +99,8 @@ def _powers(base, count):  # type: ignore[no-untyped-def]
     return powers
 
 
+# `_samples` and `_find` slide their window by the same seven lines: as a function of their own, which Numba hands the
+# arrays at every byte, they halve the speed (measured: 47 → 18 MB/s).
 @numba.njit(nogil=True, cache=True)
 def _samples(data, offsets, size, gram):  # type: ignore[no-untyped-def]
     found, many = np.empty(1024, np.uint64), 0

@@ -368,7 +368,7 @@ def _thin(data: NDArray[np.uint8], out: NDArray[np.uint8]) -> tuple[int, int, bo
                     break
                 at = _past(data, at + 2)  # "</>" and bogus comments
                 continue
-        elif following == _BANG or following == _ASK:
+        elif following in (_BANG, _ASK):
             at, to = _declared(data, at, out, to)
             continue
         elif not _LETTER[following]:

@@ -46,7 +46,7 @@ def export(artifact: str, bits: str, output: Path) -> dict[str, Any]:
     else:
         _widened(card.folder, output)
     try:
-        export_onnx.export(output, card.pooling)
+        export_onnx.export(output, card.pooling, card.layers)
     except ImportError as error:
         raise UsageError(f"the graph is written with the package {error.name}; pip install 'mdfs[onnx]'") from None
     fields = fields_of(card) | {"exported": {"onnx": bits, "from": card.digest}}

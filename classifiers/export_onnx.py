@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ OPSET, MICROSOFT_OPSET, IR_VERSION = 20, 1, 9
 """Versions that onnxruntime 1.17 and later read."""
 
 LEAST_QUANTISED = 4096
-"""Matrices with fewer numbers (the classifier's head) stay float32: they save nothing and cost precision."""
+"""Matrices with fewer numbers stay float32: they save nothing and cost precision."""
 
 _LAYER = "encoder.layer.{}."
 
@@ -29,13 +30,14 @@ _LAYER = "encoder.layer.{}."
 def quantise(folder: Path, out: Path) -> None:
     """Write `out/model.safetensors` with the matrices of `folder` in 8 bits, symmetric, one scale a row.
 
-    Position and type embeddings, biases, norms and small matrices stay float32.
+    Position and type embeddings, biases, norms, small matrices and the head stay float32.
     """
     from safetensors.numpy import load_file, save_file
 
     tensors: dict[str, np.ndarray[Any, Any]] = {}
     for name, value in load_file(folder / "model.safetensors").items():
-        exempt = "position_embeddings" in name or "token_type" in name or value.size < LEAST_QUANTISED
+        exempt = any(part in name for part in ("position_embeddings", "token_type", "classifier."))
+        exempt = exempt or value.size < LEAST_QUANTISED
         if value.ndim != 2 or exempt:
             tensors[name] = np.ascontiguousarray(value.astype(np.float32))
             continue
@@ -161,11 +163,19 @@ def _pool(b: _Builder, x: str, pooling: str) -> str:
     return b.node("Div", total, b.node("ReduceSum", weight, b.constant("one", [1]), keepdims=0))
 
 
-def export(folder: Path, pooling: str) -> None:
+def _head(b: _Builder, vectors: Sequence[str]) -> str:
+    """The logits of a text's vectors, laid side by side."""
+    x = b.node("Concat", *vectors, axis=1) if len(vectors) > 1 else vectors[0]
+    if b.has("classifier.hidden.weight"):
+        x = b.node("Gelu", b.linear(x, "classifier.hidden"))
+    return b.linear(x, "classifier")
+
+
+def export(folder: Path, pooling: str, layers: Sequence[int] = ()) -> None:
     """Write `folder/model.onnx`: (input_ids, attention_mask), int64[rows, tokens], to logits, float32[rows, labels].
 
-    The folder needs config.json and a float32 or 8-bit model.safetensors. Raises UsageError where the model's
-    activation or position embedding is not one that the graph knows.
+    `pooling` and `layers` are the card's. The folder needs config.json and a float32 or 8-bit model.safetensors. Raises
+    UsageError where the model's activation or position embedding is not one that the graph knows.
     """
     import onnx
     from onnx import TensorProto, helper
@@ -184,9 +194,11 @@ def export(folder: Path, pooling: str) -> None:
     b = _Builder(folder / "model.safetensors", "bert." if kind == "bert" else "roberta.", offset)
     mask = b.node("Cast", "attention_mask", to=TensorProto.INT32)
     x = _embeddings(b, config["layer_norm_eps"])
-    for number in range(config["num_hidden_layers"]):
+    vectors = []
+    for number in range(layers[-1] if layers else config["num_hidden_layers"]):
         x = _layer(b, x, mask, number, config)
-    logits = b.linear(_pool(b, x, pooling), "classifier")
+        vectors += [_pool(b, x, pooling)] if number + 1 in layers else []
+    logits = _head(b, vectors or [_pool(b, x, pooling)])
     b.nodes[-1].output[0] = "logits" if b.nodes[-1].output[0] == logits else logits
     inputs = [
         helper.make_tensor_value_info(n, TensorProto.INT64, ["rows", "tokens"]) for n in ("input_ids", "attention_mask")

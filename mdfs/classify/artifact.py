@@ -65,7 +65,8 @@ class Cascade:
 @dataclass(frozen=True, slots=True)
 class Card:
     """What a card says, checked; `fields` is the whole table, for readers. `isotonic` are x and y of each label's
-    curve; `segmenter` names what cuts texts into words for fastText, empty for characters. `digest` covers the card
+    curve; `layers` are those of the encoder whose pooled states make up a text's vector, empty for the last alone;
+    `segmenter` names what cuts texts into words for fastText, empty for characters. `digest` covers the card
     and, through the digests that it holds, every file of the model: 64 hex digits."""
 
     folder: Path
@@ -73,6 +74,7 @@ class Card:
     labels: tuple[str, ...]
     windows: Windows
     pooling: Literal["mean", "cls", "pooler"]
+    layers: tuple[int, ...]
     temperature: float
     isotonic: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] | None
     segmenter: str
@@ -128,6 +130,10 @@ def _parse(folder: Path, fields: dict[str, Any], digest: str) -> Card:
     pooling = how.get("pooling", "pooler")
     if pooling not in ("mean", "cls", "pooler"):
         raise ValueError(f"pooling {pooling!r} is none of mean, cls and pooler")
+    layers = tuple(how.get("layers", ()))
+    rising = all(isinstance(n, int) for n in layers) and all(a < b for a, b in pairwise((0, *layers)))
+    if not rising or (layers and pooling == "pooler"):
+        raise ValueError(f"layers {layers!r} must rise from 1 on, with pooling mean or cls")
     segmenter = how.get("segmenter", "")
     if segmenter not in ("", "jieba"):
         raise ValueError(f"segmenter {segmenter!r} is not known; there is jieba")
@@ -137,7 +143,7 @@ def _parse(folder: Path, fields: dict[str, Any], digest: str) -> Card:
     windows = Windows.from_dict(how["windows"]) if "windows" in how else DEFAULT_WINDOWS[kind]
     cascade = _cascade(fields["cascade"], labels) if kind == "cascade" else None
     isotonic = _isotonic(fields.get("calibration", {}).get("isotonic"), labels)
-    about = (labels, windows, cast(Any, pooling), temperature, isotonic, segmenter, cascade)
+    about = (labels, windows, cast(Any, pooling), layers, temperature, isotonic, segmenter, cascade)
     return Card(folder, cast(Any, kind), *about, fields, digest)
 
 

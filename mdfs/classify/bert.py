@@ -2,8 +2,8 @@
 
 Both read the same folder: `config.json`, `tokenizer.json` and `model.safetensors` under Hugging Face's key names (of
 `BertForSequenceClassification`: `bert.*`, `classifier.*`; other encoders of `mdfs.classify.encoders` have their own
-prefix), and see the same tokens of a document (`mdfs.classify.tokens`). onnxruntime also needs `model.onnx`
-(`mdfs classifier export` writes it).
+prefix; `classifier.hidden.*` where the head has a layer in between), and see the same tokens of a document
+(`mdfs.classify.tokens`). onnxruntime also needs `model.onnx` (`mdfs classifier export` writes it).
 
 A matrix may be stored in 8 bits: key `X` as int8 and key `X.scale` as float32, one scale for each row (each output
 channel, or each piece of the vocabulary). torch gets `X * X.scale`; the ONNX graph reads the very same bytes.
@@ -116,6 +116,9 @@ class Bert:
 
     def _check_config(self) -> None:
         config = encoders.read_config(self.card.folder)
+        depth = int(config.get("num_hidden_layers", 0))
+        if self.card.layers and self.card.layers[-1] > depth:
+            raise UsageError(f"{self.card.folder}: the card names layer {self.card.layers[-1]}, the model has {depth}")
         longest, takes = self.card.windows.longest_row, encoders.positions(config)
         if longest > takes:
             raise UsageError(

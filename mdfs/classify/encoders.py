@@ -8,6 +8,7 @@ code (`auto_map`) is never looked at.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,13 +103,45 @@ def load_weights(model: Any, weights: dict[str, Any], folder: Path) -> None:
         raise UsageError(f"{folder}: model.safetensors lacks {prefix}{lost[0]}; get the whole folder of the model")
 
 
-def pooled(result: Any, mask: Any, pooling: Pooling) -> Any:
+def pooled(result: Any, mask: Any, pooling: Pooling, layers: Sequence[int] = ()) -> Any:
     """One vector a row, float32[rows, hidden], of an encoder's result: the mean over its tokens, the first token's, or
-    what the pooler makes of that."""
+    what the pooler makes of that.
+
+    With `layers` (1 is the lowest; the result must hold `hidden_states`) float32[rows, layers * hidden]: that of the
+    states behind each of them, side by side.
+    """
+    import torch
+
     if pooling == "pooler":
         return result.pooler_output.float()
-    states = result.last_hidden_state
-    if pooling == "cls":
-        return states[:, 0].float()
     weight = mask.unsqueeze(-1).float()
-    return (states.float() * weight).sum(1) / weight.sum(1)
+    parts = [result.hidden_states[number] for number in layers] or [result.last_hidden_state]
+    if pooling == "cls":
+        vectors = [states[:, 0].float() for states in parts]
+    else:
+        vectors = [(states.float() * weight).sum(1) / weight.sum(1) for states in parts]
+    return torch.cat(vectors, 1)
+
+
+def head(weights: dict[str, Any], folder: Path) -> Any:
+    """The classifier over a text's vector, a torch module in float32; its tensors are taken out of `weights`.
+
+    `classifier.*` is a linear layer; where there is a `classifier.hidden.*`, it stands before, with gelu between.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from torch.nn import GELU, Linear, Sequential
+
+    parts: list[Any] = []
+    for name in ("classifier.hidden", "classifier"):
+        matrix, bias = weights.pop(f"{name}.weight", None), weights.pop(f"{name}.bias", None)
+        if matrix is not None and bias is not None:
+            linear = Linear(matrix.shape[1], matrix.shape[0])
+            linear.load_state_dict({"weight": matrix.float(), "bias": bias.float()})
+            parts += [linear] if name == "classifier" else [linear, GELU()]
+    if len(parts) % 2 == 0:
+        raise UsageError(
+            f"{folder}: model.safetensors lacks classifier.weight; `mdfs classifier train` makes such a folder"
+        )
+    return Sequential(*parts)

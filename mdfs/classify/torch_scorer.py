@@ -89,7 +89,7 @@ class _Batch:
 
 @dataclass
 class TorchScorer:
-    """An encoder with a linear head on one device.
+    """An encoder with its head on one device.
 
     A document's neighbours in a batch change its score by rounding alone, within `TOLERANCE`. A batch for which memory
     is short is halved, and the budget with it from then on. Any number of threads may call `logits`.
@@ -114,11 +114,7 @@ class TorchScorer:
         self._lock = threading.Lock()
         folder = self.card.folder
         weights = {name: torch.from_numpy(value.copy()) for name, value in read_weights(folder).items()}
-        if "classifier.weight" not in weights or "classifier.bias" not in weights:
-            raise UsageError(
-                f"{folder}: model.safetensors lacks classifier.weight; `mdfs classifier train` makes such a folder"
-            )
-        self._head = tuple(weights.pop(f"classifier.{name}").float().to(self._device) for name in ("weight", "bias"))
+        self._head = encoders.head(weights, folder).to(self._device)
         self._encoder = encoders.build(folder, self.card.pooling)
         encoders.load_weights(self._encoder, weights, folder)
         self._encoder = self._encoder.eval().to(self._device, getattr(torch, self.dtype))
@@ -135,7 +131,7 @@ class TorchScorer:
         Raises:
             RunError: memory is short for a single row.
         """
-        out = np.zeros((len(rows), len(self._head[1])), np.float32)
+        out = np.zeros((len(rows), self._head[-1].out_features), np.float32)
         # The longest first: if memory is short, it is so at once, and what it took serves all the others.
         plan = token_batches([len(row) for row in rows], self.budget or 1)[::-1]
         ready = [self._prepared(rows, members) for members in plan]
@@ -191,8 +187,9 @@ class TorchScorer:
         if times:
             times[0].record()
         ids, mask = ids.to(self._device, non_blocking=True), mask.to(self._device, non_blocking=True)
-        vectors = encoders.pooled(self._encoder(input_ids=ids, attention_mask=mask), mask, self.card.pooling)
-        logits = vectors @ self._head[0].T + self._head[1]
+        layers = self.card.layers
+        result = self._encoder(input_ids=ids, attention_mask=mask, output_hidden_states=bool(layers))
+        logits = self._head(encoders.pooled(result, mask, self.card.pooling, layers))
         if not cuda:
             return logits.cpu(), None
         host = torch.empty(logits.shape, dtype=logits.dtype, pin_memory=True)

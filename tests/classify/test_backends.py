@@ -22,9 +22,10 @@ TEXTS = pa.array(
 )
 
 
-def make(folder: Path, pooling: str) -> Path:
-    tiny_bert.write(folder, pooling=pooling)
+def make(folder: Path, pooling: str, layers: tuple[int, ...] = ()) -> Path:
+    tiny_bert.write(folder, pooling=pooling, layers=len(layers))
     how = {"windows": {"head": 20, "middle": 10, "tail": 14}, "pooling": pooling}
+    how |= {"layers": layers} if layers else {}
     classify.seal(folder, kind="bert", labels=tiny_bert.LABELS, fields={"preprocessing": how})
     return folder
 
@@ -52,13 +53,43 @@ def test_torch_gives_what_transformers_itself_gives(tmp_path: Path) -> None:
 
 
 @needs_torch
+def test_a_head_over_several_layers_is_what_its_weights_say(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+    from transformers import BertModel
+
+    folder = make(tmp_path / "m", "mean", (1, 2))
+    card, weights = classify.read_card(folder), load_file(folder / "model.safetensors")
+    ids = torch.tensor([[2, 4, 5, 6, 7, 3]])
+    states = BertModel.from_pretrained(folder).eval()(input_ids=ids, output_hidden_states=True).hidden_states
+    vector = torch.cat([states[1].mean(1), states[2].mean(1)], 1)
+    inside = torch.nn.functional.gelu(
+        vector @ weights["classifier.hidden.weight"].T + weights["classifier.hidden.bias"]
+    )
+    wanted = inside @ weights["classifier.weight"].T + weights["classifier.bias"]
+    mine = bert.Bert(card, backend="torch").logits(["的一是不"])
+    np.testing.assert_allclose(mine, wanted.detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("layers", [(0, 1), (2, 1), (1, 1), ("1",)])
+def test_layers_that_are_none_are_refused(tmp_path: Path, layers: tuple[object, ...]) -> None:
+    with pytest.raises(UsageError, match="must rise from 1 on"):
+        make(tmp_path / "m", "mean", layers)  # type: ignore[arg-type]
+
+
+def test_a_layer_beyond_the_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names layer 3, the model has 2"):
+        classify.load(str(make(tmp_path / "m", "mean", (1, 3))))
+
+
+@needs_torch
 @needs_onnx
-@pytest.mark.parametrize("pooling", ["mean", "pooler"])
-def test_both_backends_agree_on_float_weights(tmp_path: Path, pooling: str) -> None:
+@pytest.mark.parametrize(("pooling", "layers"), [("mean", ()), ("pooler", ()), ("mean", (1, 2)), ("cls", (1,))])
+def test_both_backends_agree_on_float_weights(tmp_path: Path, pooling: str, layers: tuple[int, ...]) -> None:
     from mdfs.classifiers.export_onnx import export
 
-    folder = make(tmp_path / "m", pooling)
-    export(folder, pooling)
+    folder = make(tmp_path / "m", pooling, layers)
+    export(folder, pooling, layers)
     classify.seal(folder, kind="bert", labels=tiny_bert.LABELS, fields=_kept(folder))
     one, other = (classify.load(str(folder), backend=b).predict(TEXTS) for b in ("torch", "onnxruntime"))
     np.testing.assert_allclose(one, other, atol=1e-4)

@@ -17,8 +17,11 @@ CHARACTERS = "的一是不了在人有我他这个们中来上大为和国地到
 LABELS = ("ad", "high", "low")
 
 
-def write(folder: Path, *, pooling: str = "pooler", seed: int = 0) -> None:
-    """Write config.json, tokenizer.json and model.safetensors of a BertForSequenceClassification."""
+def write(folder: Path, *, pooling: str = "pooler", seed: int = 0, layers: int = 0) -> None:
+    """Write config.json, tokenizer.json and model.safetensors of a BertForSequenceClassification.
+
+    With `layers`, its head has a layer in between and takes the states of so many layers side by side.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {piece: i for i, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *CHARACTERS])}
     tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
@@ -44,10 +47,10 @@ def write(folder: Path, *, pooling: str = "pooler", seed: int = 0) -> None:
         "label2id": {label: i for i, label in enumerate(LABELS)},
     }
     (folder / "config.json").write_text(json.dumps(config))
-    save_file(_weights(len(vocabulary), pooling, seed), folder / "model.safetensors", metadata={"format": "pt"})
+    save_file(_weights(len(vocabulary), pooling, seed, layers), folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def _weights(pieces: int, pooling: str, seed: int) -> dict[str, np.ndarray]:
+def _weights(pieces: int, pooling: str, seed: int, layers: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     out: dict[str, np.ndarray] = {}
 
@@ -74,5 +77,7 @@ def _weights(pieces: int, pooling: str, seed: int) -> dict[str, np.ndarray]:
         norm(f"{at}.output.LayerNorm")
     if pooling == "pooler":
         linear("bert.pooler.dense", HIDDEN, HIDDEN)
-    linear("classifier", len(LABELS), HIDDEN)
+    if layers:
+        linear("classifier.hidden", WIDE, layers * HIDDEN)
+    linear("classifier", len(LABELS), WIDE if layers else HIDDEN)
     return out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,14 @@ def _say(found: dict[str, Any], as_json: bool, text: str) -> None:
 )
 @click.option(
     "--pooling",
-    type=click.Choice(["mean", "cls", "pooler"]),
+    type=click.Choice(["mean", "cls", "pooler", "statistics"]),
     default="mean",
     show_default=True,
     help="bert: what stands for a text.",
+)
+@click.option(
+    "--layers",
+    help="bert: leave the encoder as it is and train a head on the states behind these layers, as in 2,4,6.",
 )
 @click.option(
     "--windows",
@@ -184,8 +189,22 @@ def _asked(**o: Any) -> Any:
         raise UsageError("--words is for --kind fasttext; a BERT's tokenizer cuts texts itself")
     own = ("token_budget", "pooling", "dropout", "minutes", "seed", "freeze", "balanced", "patience", "precision")
     return asked, train_bert.Settings(
-        epochs=o["epochs"] or 3, learning_rate=o["learning_rate"] or 5e-5, **{name: o[name] for name in own}
+        epochs=o["epochs"] or 3,
+        learning_rate=o["learning_rate"] or 5e-5,
+        layers=_layers(o["layers"], o["resume"]),
+        **{name: o[name] for name in own},
     )
+
+
+def _layers(said: str | None, resume: bool) -> tuple[int, ...]:
+    if not said:
+        return ()
+    numbers = tuple(int(n) if n.strip().isdigit() else 0 for n in said.split(","))
+    if not all(a < b for a, b in pairwise((0, *numbers))):
+        raise UsageError(f"--layers {said!r}: give rising numbers from 1 on, with commas, as in 2,4,6")
+    if resume:
+        raise UsageError("--layers trains in minutes and keeps no checkpoints; leave --resume out")
+    return numbers
 
 
 @click.command("evaluate")

@@ -88,6 +88,12 @@ class _Builder:
         self.weights.setdefault(name, numpy_helper.from_array(np.array(value, np.int64), name))
         return name
 
+    def number(self, name: str, value: float) -> str:
+        from onnx import numpy_helper
+
+        self.weights.setdefault(name, numpy_helper.from_array(np.array(value, np.float32), name))
+        return name
+
     def node(self, operator: str, *inputs: str, microsoft: bool = False, **attributes: Any) -> str:
         from onnx import helper
 
@@ -155,12 +161,21 @@ def _layer(b: _Builder, x: str, mask: str, number: int, config: dict[str, Any]) 
 
 
 def _pool(b: _Builder, x: str, pooling: str) -> str:
-    if pooling != "mean":
+    if pooling in ("cls", "pooler"):
         first = b.node("Squeeze", b.node("Gather", x, b.constant("zero", [0]), axis=1), b.constant("one", [1]))
         return first if pooling == "cls" else b.node("Tanh", b.linear(first, f"{b.prefix}pooler.dense"))
     weight = b.node("Unsqueeze", b.node("Cast", "attention_mask", to=1), b.constant("last", [-1]))
-    total = b.node("ReduceSum", b.node("Mul", x, weight), b.constant("one", [1]), keepdims=0)
-    return b.node("Div", total, b.node("ReduceSum", weight, b.constant("one", [1]), keepdims=0))
+    share = b.node("Div", weight, b.node("ReduceSum", weight, b.constant("one", [1])))
+
+    def mean(of: str) -> str:
+        return b.node("ReduceSum", b.node("Mul", of, share), b.constant("one", [1]))
+
+    first = mean(x)
+    if pooling == "mean":
+        return b.node("Squeeze", first, b.constant("one", [1]))
+    apart = b.node("Sub", x, first)
+    variance = b.node("Add", mean(b.node("Mul", apart, apart)), b.number("least variance", encoders.LEAST_VARIANCE))
+    return b.node("Squeeze", b.node("Concat", first, b.node("Sqrt", variance), axis=2), b.constant("one", [1]))
 
 
 def _head(b: _Builder, vectors: Sequence[str]) -> str:

@@ -1,9 +1,8 @@
 """Make the starter artifacts (a fastText model, a small BERT, a cascade of both) from the development data.
 
 Steps, each of which reads what the one before left in the work folder: `data` (read, decontaminate, split, derive),
-`fasttext`, `teacher` (fine-tune the whole encoder), `bert` (prune the encoder, train it on the labels and on what the
-teacher says), `pack` (8-bit weights, ONNX graph, calibration, thresholds, cards). The texts stay in the work folder;
-only weights, tokenizer and cards go out.
+`fasttext`, `bert` (prune the encoder, store it in 8 bits, train a head on its states), `pack` (ONNX graph, calibration,
+thresholds, cards). The texts stay in the work folder; only weights, tokenizer and cards go out.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
+from mdfs.classifiers import probe
 from mdfs.classifiers.datasets import (
     LABELS,
     SOURCES,
@@ -37,7 +36,7 @@ from mdfs.classifiers.evaluate import agreement, fit_temperature, measure, repor
 from mdfs.classifiers.export_onnx import export, quantise
 from mdfs.classifiers.prune import prune
 from mdfs.classifiers.synthesize import derive
-from mdfs.classifiers.train_bert import Settings, Trainer, fine_tune, one_hot
+from mdfs.classifiers.train_bert import one_hot
 from mdfs.classifiers.train_fasttext import Settings as FastTextSettings
 from mdfs.classifiers.train_fasttext import train_artifact
 
@@ -56,31 +55,34 @@ characters and more, and their first 200 often a menu."""
 
 DERIVED = {
     "fasttext": {"ad": 6000, "low": 6000, "high": 6000},
-    "teacher": {"ad": 2400, "low": 2400, "high": 2800},
-    "bert": {"ad": 2000, "low": 2000, "high": 2600},
+    "bert": {"ad": 1600, "low": 1600, "high": 2000},
     "held": {"ad": 200, "low": 200, "high": 200},
 }
 """How many documents are derived for each model's training, and for the held-out part."""
 
-SEEDS = {"fasttext": 11, "teacher": 11, "bert": 21, "held": 12}
-"""Of what is derived: the teacher has not seen what it tells the small BERT of."""
+SEEDS = {"fasttext": 11, "bert": 21, "held": 12}
+"""Of what is derived."""
 
 WRITTEN_TIMES = {
     "fasttext": {"pages": 10, "short": 6},
-    "teacher": {"pages": 6, "short": 2},
-    "bert": {"pages": 6, "short": 2},
+    "bert": {"pages": 1, "short": 1},
 }
-"""How often a written text is repeated: they are few, but the nearest to the real web, whole pages above all."""
+"""How often a written text is repeated: they are few, but the nearest to the real web, whole pages above all. For BERT
+`WEIGHTS` says so."""
 
-BERT_SETTINGS = Settings(epochs=1, learning_rate=1.5e-4, token_budget=2048)
-TEACHER_SETTINGS = Settings(epochs=1, learning_rate=7e-5, token_budget=2048)
-SOFT = 0.6
-"""Share of the teacher's word in what the small BERT is told of derived and real documents; the rest is the label. Of
-written ones the label alone counts: they stand where the teacher errs."""
+PIECES, LAYERS = 11_000, (2, 4, 6)
+"""Of the encoder that BERT's head stands on: pieces of its vocabulary, and layers whose states the head sees."""
 
-WEIGHTS = (
+HEAD = probe.Settings()
+
+WEIGHTS = {"written": 3.0, "made": 0.2}
+"""How much a document counts in the head's training, by what stands before the colon of its source; 1 where nothing is
+said. Derived documents are many and show what is plain; with their full weight what is learned of the web is lost."""
+
+STORED = (
     "matrices are int8, symmetric, one float32 scale a row (key + '.scale'); mdfs.classify.bert.read_weights widens "
-    "them, and then the keys are those of Hugging Face's BertModel and a linear classifier over the last layer's mean"
+    "them, and then the keys are those of Hugging Face's BertModel; classifier.hidden, gelu and classifier stand over "
+    "mean and standard deviation of the tokens' states behind the layers that preprocessing names"
 )
 
 LICENCE = (
@@ -145,7 +147,7 @@ def step_data(shared: Path, work: Path) -> None:
     written, floors = written_split()
     rng = random.Random(7)  # noqa: S311 (no secret)
     some = evenly(train, REAL_FOR_BERT, 3)
-    for name, real in (("fasttext", train), ("teacher", some), ("bert", some)):
+    for name, real in (("fasttext", train), ("bert", some)):
         repeated = [d for d in written for _ in range(WRITTEN_TIMES[name]["pages" if is_page(d) else "short"])]
         docs = [*real, *derive([*train, *written], "train", DERIVED[name], SEEDS[name]), *repeated]
         rng.shuffle(docs)
@@ -155,38 +157,19 @@ def step_data(shared: Path, work: Path) -> None:
     write_docs(floors, work / "floors.jsonl")
 
 
-def step_teacher(shared: Path, work: Path, minutes: float) -> None:
-    """Fine-tune all layers of the encoder on train-teacher.jsonl; the float weights lie in work/teacher."""
-    docs = read_docs(work / "train-teacher.jsonl")
-    encoder = shared / "models" / "e5-small-zh"
-    trainer = fine_tune(encoder, work / "teacher", docs, WINDOWS["bert"], replace(TEACHER_SETTINGS, minutes=minutes))
-    (work / "teacher-run.json").write_text(json.dumps(trainer.run | {"minutes": minutes}), encoding="utf-8")
-
-
-def told(work: Path, docs: Sequence[Doc]) -> npt.NDArray[np.float32]:
-    """What the teacher says of documents, float32[docs, labels], mixed with their labels; read again in a rerun."""
-    path, others = work / "told.npy", [d.text for d in docs if d.source != "written"]
-    place = {text: i for i, text in enumerate(dict.fromkeys(others))}
-    if not path.exists():
-        teacher = Trainer(work / "teacher", WINDOWS["bert"], LABELS, replace(TEACHER_SETTINGS, token_budget=8192))
-        teacher.take_head(work / "teacher")
-        np.save(path, softmax(teacher.logits(list(place))))
-    targets, said = one_hot(docs), np.load(path)
-    for row, doc in enumerate(docs):
-        if doc.source != "written":
-            targets[row] = SOFT * said[place[doc.text]] + (1 - SOFT) * targets[row]
-    return targets
-
-
-def step_bert(shared: Path, work: Path, minutes: float) -> None:
-    """Prune the encoder and train it on train-bert.jsonl and what the teacher says; float weights lie in work/bert."""
-    docs, longest = read_docs(work / "train-bert.jsonl"), WINDOWS["bert"].longest_row
+def step_bert(shared: Path, work: Path) -> None:
+    """Prune the encoder, store it in 8 bits and train a head on its states; weights and tokenizer lie in work/bert."""
+    docs, small, out = read_docs(work / "train-bert.jsonl"), work / "small", work / "bert"
     texts = [d.text for d in read_docs(work / "train-fasttext.jsonl")]
-    prune(shared / "models" / "e5-small-zh", work / "small", texts, pieces=9000, layers=4, positions=longest)
-    trainer = Trainer(work / "small", WINDOWS["bert"], LABELS, replace(BERT_SETTINGS, minutes=minutes))
-    trainer.fit([d.text for d in docs], told(work, docs))
-    trainer.save(work / "small", work / "bert")
-    (work / "bert-run.json").write_text(json.dumps(trainer.run | {"minutes": minutes}), encoding="utf-8")
+    longest = WINDOWS["bert"].longest_row
+    prune(shared / "models" / "e5-small-zh", small, texts, pieces=PIECES, layers=LAYERS[-1], positions=longest)
+    probe.cut(small, work / "cut", LAYERS[-1])
+    quantise(work / "cut", out)
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(work / "cut" / name, out / name)
+    x = probe.vectors(out, WINDOWS["bert"], LAYERS, [d.text for d in docs])
+    weights = np.array([WEIGHTS.get(d.source.partition(":")[0], 1.0) for d in docs], np.float32)
+    probe.write_head(out, probe.fit(x, one_hot(docs), weights, HEAD), LABELS)
 
 
 def step_fasttext(work: Path) -> None:
@@ -264,24 +247,20 @@ def pack_bert(work: Path, out: Path, e5: Path) -> None:
     part."""
     if out.exists():
         shutil.rmtree(out)
-    quantise(work / "bert", out)
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
-        shutil.copyfile(work / "bert" / name, out / name)
-    export(out, "mean")
+    shutil.copytree(work / "bert", out)
+    export(out, probe.POOLING, LAYERS)
     for path in out.iterdir():
         path.chmod(0o644)
     train, held = read_docs(work / "train-bert.jsonl"), read_docs(work / "held.jsonl")
-    how = {"windows": WINDOWS["bert"].as_dict(), "pooling": "mean", "unit": "tokens"}
+    how = {"windows": WINDOWS["bert"].as_dict(), "pooling": probe.POOLING, "layers": LAYERS, "unit": "tokens"}
     fields = about("starter-bert", train) | {
         "preprocessing": how,
-        "settings": asdict(BERT_SETTINGS),
-        "run": json.loads((work / "bert-run.json").read_text(encoding="utf-8")),
-        "teacher": json.loads((work / "teacher-run.json").read_text(encoding="utf-8")),
-        "weights": WEIGHTS,
+        "settings": asdict(HEAD) | {"weights": WEIGHTS},
+        "weights": STORED,
     }
     fields["initialised_from"] = {
-        "name": "e5-small-zh (multilingual-e5-small, MIT), its 4 lowest layers, 9,000 of its pieces; "
-        "taught by all 12 layers, fine-tuned on the same sets",
+        "name": f"e5-small-zh (multilingual-e5-small, MIT), its {LAYERS[-1]} lowest layers, {PIECES:,} of its pieces, "
+        "in 8 bits and not tuned; the head alone was trained",
         "sha256": sha256_of(e5),
     }
     seal(out, kind="bert", labels=LABELS, fields=fields)
@@ -335,17 +314,15 @@ def step_pack(work: Path, out: Path, e5: Path) -> None:
 )
 @click.option("--work", type=click.Path(path_type=Path), required=True, help="Where texts and float weights are kept.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The artifact folder to write.")
-@click.option("--steps", default="data,fasttext,teacher,bert,pack", show_default=True, help="Which steps to run.")
-@click.option("--minutes", default=0.0, show_default=True, help="Limit of each BERT's training, 0 for none (on a GPU).")
-def main(shared: Path, work: Path, out: Path, steps: str, minutes: float) -> None:
+@click.option("--steps", default="data,fasttext,bert,pack", show_default=True, help="Which steps to run.")
+def main(shared: Path, work: Path, out: Path, steps: str) -> None:
     """Make the starter artifacts from the development data, from reading it to the sealed cards."""
     work.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     todo: dict[str, Callable[[], None]] = {
         "data": lambda: step_data(shared, work),
         "fasttext": lambda: step_fasttext(work),
-        "teacher": lambda: step_teacher(shared, work, minutes),
-        "bert": lambda: step_bert(shared, work, minutes),
+        "bert": lambda: step_bert(shared, work),
         "pack": lambda: step_pack(work, out, shared / "models" / "e5-small-zh" / "model.safetensors"),
     }
     for name in steps.split(","):

@@ -49,7 +49,9 @@ class Settings:
     are off there. Where `minutes` is not 0, training ends after that time and the learning rate falls accordingly: for
     a machine without a GPU. `freeze` lowest layers, and with them the embeddings, stay as they are; `balanced` weighs
     each label by 1 / its share; after `patience` epochs without a lower loss on held-out documents training ends, 0
-    never; `precision` is that of the matrix products, "bfloat16" (weights stay float32) or "float32".
+    never; `precision` is that of the matrix products, "bfloat16" (weights stay float32) or "float32". With `layers`
+    nothing is tuned: `probe` trains a head on the states behind these, and of the rest only the seed and `balanced`
+    count.
     """
 
     epochs: int = 1
@@ -66,6 +68,7 @@ class Settings:
     balanced: bool = False
     patience: int = 0
     precision: str = "bfloat16"
+    layers: tuple[int, ...] = ()
 
 
 def make_model(folder: Path, labels: int, pooling: Pooling, dropout: float) -> Any:
@@ -83,7 +86,8 @@ def make_model(folder: Path, labels: int, pooling: Pooling, dropout: float) -> A
             attention = "sdpa" if torch.cuda.is_available() else "eager"
             self.encoder = encoders.build(folder, pooling, dropout, attention)
             self.dropout = torch.nn.Dropout(0.1)
-            self.classifier = torch.nn.Linear(self.encoder.config.hidden_size, labels)
+            width = encoders.width(self.encoder.config.hidden_size, pooling)
+            self.classifier = torch.nn.Linear(width, labels)
 
         def forward(self, ids: Any, mask: Any) -> Any:
             result = self.encoder(input_ids=ids, attention_mask=mask)
@@ -215,12 +219,7 @@ class Trainer:
             group["lr"] = s.learning_rate * max(0.0, min(done / s.warm_up, (1 - done) / (1 - s.warm_up)))
 
     def _weights(self, targets: Targets) -> Any:
-        """1 / share of each label, scaled so that the mean document weighs 1; None where labels weigh alike."""
-        if not self.settings.balanced:
-            return None
-        share = targets.mean(axis=0)
-        weight = np.where(share > 0, 1 / np.maximum(share, 1e-9) / len(share), 0).astype(np.float32)
-        return self.torch.from_numpy(weight).to(self.device)
+        return self.torch.from_numpy(label_weights(targets)).to(self.device) if self.settings.balanced else None
 
     def _step(self, rows: Sequence[Row], targets: Targets, weight: Any, optimizer: Any) -> float:
         torch, s = self.torch, self.settings
@@ -253,13 +252,6 @@ class Trainer:
     def logits(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """float32[texts, labels]; in evaluation mode, in the order of the texts."""
         return self._evaluated(self.tokenizer.rows(texts))
-
-    def take_head(self, folder: Path) -> None:
-        """Take the labels' linear layer of a folder that `save` wrote; its encoder is taken where a Trainer is made."""
-        from safetensors.torch import load_file
-
-        saved = load_file(folder / "model.safetensors")
-        self.model.classifier.load_state_dict({name: saved[f"classifier.{name}"] for name in ("weight", "bias")})
 
     def save(self, model_dir: Path, out_dir: Path) -> None:
         """Write a Hugging Face folder: config with labels, tokenizer, float32 weights under Hugging Face's names."""
@@ -301,6 +293,13 @@ def freeze(encoder: Any, layers: int) -> None:
         raise UsageError(f"--freeze {layers}: this encoder has {depth} layers")
     for part in (encoder.embeddings, *stacks[0][:layers]):
         part.requires_grad_(False)
+
+
+def label_weights(targets: Targets) -> npt.NDArray[np.float32]:
+    """1 / share of each label, float32[labels], scaled so that the mean document weighs 1."""
+    share = targets.mean(axis=0)
+    weights: npt.NDArray[np.float32] = np.where(share > 0, 1 / np.maximum(share, 1e-9) / len(share), 0)
+    return weights.astype(np.float32)
 
 
 def one_hot(docs: Sequence[Doc], labels: Sequence[str] = LABELS) -> Targets:

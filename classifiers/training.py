@@ -10,7 +10,17 @@ from typing import Any
 
 import click
 import numpy as np
-from mdfs.classifiers import calibrate, checkpoints, distill, evaluate, labelled, train_bert, train_fasttext, unlabelled
+from mdfs.classifiers import (
+    calibrate,
+    checkpoints,
+    distill,
+    evaluate,
+    labelled,
+    probe,
+    train_bert,
+    train_fasttext,
+    unlabelled,
+)
 from mdfs.classifiers.datasets import Doc
 
 from mdfs import __version__, classify
@@ -85,7 +95,10 @@ def train(asked: Asked, settings: train_bert.Settings | train_fasttext.Settings)
         train_fasttext.train(docs, asked.output / "model.ftz", windows, settings)
     else:
         assert isinstance(settings, train_bert.Settings)
-        fields["run"] = _fine_tune(asked, parts, settings, windows, texts, soft)
+        if settings.layers:
+            _probe(asked, parts, settings, windows, texts, soft)
+        else:
+            fields["run"] = _fine_tune(asked, parts, settings, windows, texts, soft)
     classify.seal(asked.output, kind=asked.kind, labels=parts.labels, fields=fields)
     calibrate.calibrate(asked.output, parts.held, asked.calibration)
     return _tested(asked, parts)
@@ -161,10 +174,30 @@ def _fine_tune(
     return trainer.run
 
 
+def _probe(
+    asked: Asked, parts: Parts, settings: train_bert.Settings, windows: Windows, texts: list[str], soft: Any
+) -> None:
+    assert asked.encoder is not None
+    targets = np.concatenate([train_bert.one_hot(parts.train, parts.labels), soft]).astype(np.float32)
+    weights = targets @ train_bert.label_weights(targets) if settings.balanced else np.ones(len(targets), np.float32)
+    probe.train(
+        asked.encoder,
+        asked.output,
+        [*(doc.text for doc in parts.train), *texts],
+        targets,
+        weights,
+        windows=windows,
+        layers=settings.layers,
+        labels=parts.labels,
+        settings=probe.Settings(seed=settings.seed),
+    )
+
+
 def _fields(asked: Asked, parts: Parts, settings: Any, windows: Windows, taught: int) -> dict[str, Any]:
     preprocessing: dict[str, Any] = {"windows": windows.as_dict(), "unit": "characters"}
     if asked.kind == "bert":
-        preprocessing |= {"unit": "tokens", "pooling": settings.pooling}
+        preprocessing |= {"unit": "tokens", "pooling": probe.POOLING if settings.layers else settings.pooling}
+        preprocessing |= {"layers": settings.layers} if settings.layers else {}
     elif settings.segmenter:
         preprocessing["segmenter"] = settings.segmenter
     training: dict[str, Any] = {

@@ -30,8 +30,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
+from mdfs.classify.encoders import Pooling
 from mdfs.classify.tokens import Windows
 from mdfs.errors import UsageError
 
@@ -73,7 +74,7 @@ class Card:
     kind: Literal["fasttext", "bert", "cascade"]
     labels: tuple[str, ...]
     windows: Windows
-    pooling: Literal["mean", "cls", "pooler"]
+    pooling: Pooling
     layers: tuple[int, ...]
     temperature: float
     isotonic: tuple[tuple[tuple[float, ...], tuple[float, ...]], ...] | None
@@ -128,12 +129,12 @@ def _parse(folder: Path, fields: dict[str, Any], digest: str) -> Card:
         raise ValueError(f"labels {labels!r} are not two or more different strings")
     how = fields.get("preprocessing", {})
     pooling = how.get("pooling", "pooler")
-    if pooling not in ("mean", "cls", "pooler"):
-        raise ValueError(f"pooling {pooling!r} is none of mean, cls and pooler")
+    if pooling not in get_args(Pooling):
+        raise ValueError(f"pooling {pooling!r} is none of {', '.join(get_args(Pooling))}")
     layers = tuple(how.get("layers", ()))
     rising = all(isinstance(n, int) for n in layers) and all(a < b for a, b in pairwise((0, *layers)))
     if not rising or (layers and pooling == "pooler"):
-        raise ValueError(f"layers {layers!r} must rise from 1 on, with pooling mean or cls")
+        raise ValueError(f"layers {layers!r} must rise from 1 on, and no pooler stand behind them")
     segmenter = how.get("segmenter", "")
     if segmenter not in ("", "jieba"):
         raise ValueError(f"segmenter {segmenter!r} is not known; there is jieba")

@@ -14,7 +14,13 @@ from typing import Any, Literal
 
 from mdfs.errors import UsageError
 
-Pooling = Literal["mean", "cls", "pooler"]
+Pooling = Literal["mean", "cls", "pooler", "statistics"]
+"""What stands for a text: the mean of its tokens' states, the first token's, what the pooler makes of that, or mean and
+standard deviation side by side (statistics pooling, Snyder et al. 2018, "X-Vectors"), which also tell whether a text is
+all of a piece or an article among menus."""
+
+LEAST_VARIANCE = 1e-6
+"""Added before the root of a variance: a text of one token has none, and the root's slope at 0 is endless."""
 
 ENCODERS = (
     "bert",
@@ -104,23 +110,32 @@ def load_weights(model: Any, weights: dict[str, Any], folder: Path) -> None:
 
 
 def pooled(result: Any, mask: Any, pooling: Pooling, layers: Sequence[int] = ()) -> Any:
-    """One vector a row, float32[rows, hidden], of an encoder's result: the mean over its tokens, the first token's, or
-    what the pooler makes of that.
+    """One vector a row, float32[rows, hidden] (twice that for "statistics"), of an encoder's result.
 
-    With `layers` (1 is the lowest; the result must hold `hidden_states`) float32[rows, layers * hidden]: that of the
-    states behind each of them, side by side.
+    With `layers` (1 is the lowest; the result must hold `hidden_states`) those of the states behind each of them, side
+    by side.
     """
     import torch
 
     if pooling == "pooler":
         return result.pooler_output.float()
-    weight = mask.unsqueeze(-1).float()
-    parts = [result.hidden_states[number] for number in layers] or [result.last_hidden_state]
+    parts = [result.hidden_states[number].float() for number in layers] or [result.last_hidden_state.float()]
     if pooling == "cls":
-        vectors = [states[:, 0].float() for states in parts]
-    else:
-        vectors = [(states.float() * weight).sum(1) / weight.sum(1) for states in parts]
+        return torch.cat([states[:, 0] for states in parts], 1)
+    weight = mask.unsqueeze(-1).float()
+    share, vectors = weight / weight.sum(1, keepdim=True), []
+    for states in parts:
+        mean = (states * share).sum(1)
+        vectors.append(mean)
+        if pooling == "statistics":
+            variance = ((states - mean.unsqueeze(1)) ** 2 * share).sum(1)
+            vectors.append((variance + LEAST_VARIANCE).sqrt())
     return torch.cat(vectors, 1)
+
+
+def width(hidden_size: int, pooling: Pooling, layers: Sequence[int] = ()) -> int:
+    """How many numbers `pooled` gives for a row."""
+    return hidden_size * max(1, len(layers)) * (2 if pooling == "statistics" else 1)
 
 
 def head(weights: dict[str, Any], folder: Path) -> Any:

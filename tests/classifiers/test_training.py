@@ -255,6 +255,47 @@ def test_frozen_layers_stay_as_they_are(data: Path, encoder: Path, tmp_path: Pat
     )
 
 
+HEAD = ("--kind", "bert", "--windows", "20", "8", "14", "--layers")
+
+
+@needs_torch
+@pytest.mark.parametrize("kind", ["bert", "roberta", "modernbert"])
+def test_a_head_over_an_encoder_that_stays_as_it_is(data: Path, encoder: Path, tmp_path: Path, kind: str) -> None:
+    from safetensors.numpy import load_file
+
+    if kind != "bert":
+        make_encoder(encoder := tmp_path / "e", kind)
+    out = tmp_path / "m"
+    done("train", *HEAD, "1,2", "--data", data, "-o", out, "--encoder", encoder)
+    card = classify.read_card(out)
+    assert (card.layers, card.pooling) == ((1, 2), "statistics")
+    before, after = load_file(encoder / "model.safetensors"), load_file(out / "model.safetensors")
+    alike = [name for name, value in after.items() if name in before and np.array_equal(before[name], value)]
+    assert {name for name in after if name not in alike} == {
+        f"classifier.{name}" for name in ("weight", "bias", "hidden.weight", "hidden.bias")
+    }
+    if kind == "bert":
+        assert card.fields["metrics"]["test"]["macro_f1"]["value"] > 0.85
+
+
+@needs_torch
+def test_layers_above_those_that_the_head_sees_are_left_out(data: Path, encoder: Path, tmp_path: Path) -> None:
+    from safetensors.numpy import load_file
+
+    out = tmp_path / "m"
+    done("train", *HEAD, "1", "--data", data, "-o", out, "--encoder", encoder)
+    assert json.loads((out / "config.json").read_text())["num_hidden_layers"] == 1
+    assert not [name for name in load_file(out / "model.safetensors") if ".layer.1." in name]
+
+
+@needs_torch
+@pytest.mark.parametrize(
+    ("layers", "said"), [("2,1", "rising numbers"), ("0", "rising"), ("a", "rising"), ("1,9", "num_hidden_layers 2")]
+)
+def test_layers_that_cannot_be_are_refused(data: Path, encoder: Path, tmp_path: Path, layers: str, said: str) -> None:
+    assert said in refused("train", *HEAD, layers, "--data", data, "-o", tmp_path / "m", "--encoder", encoder)
+
+
 @needs_torch
 def test_a_training_that_is_killed_goes_on_to_the_same_weights(
     data: Path, encoder: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -58,11 +58,11 @@ def test_a_head_over_several_layers_is_what_its_weights_say(tmp_path: Path) -> N
     from safetensors.torch import load_file
     from transformers import BertModel
 
-    folder = make(tmp_path / "m", "mean", (1, 2))
+    folder = make(tmp_path / "m", "statistics", (1, 2))
     card, weights = classify.read_card(folder), load_file(folder / "model.safetensors")
     ids = torch.tensor([[2, 4, 5, 6, 7, 3]])
     states = BertModel.from_pretrained(folder).eval()(input_ids=ids, output_hidden_states=True).hidden_states
-    vector = torch.cat([states[1].mean(1), states[2].mean(1)], 1)
+    vector = torch.cat([part for n in (1, 2) for part in (states[n].mean(1), states[n].std(1, correction=0))], 1)
     inside = torch.nn.functional.gelu(
         vector @ weights["classifier.hidden.weight"].T + weights["classifier.hidden.bias"]
     )
@@ -84,7 +84,9 @@ def test_a_layer_beyond_the_model_is_refused(tmp_path: Path) -> None:
 
 @needs_torch
 @needs_onnx
-@pytest.mark.parametrize(("pooling", "layers"), [("mean", ()), ("pooler", ()), ("mean", (1, 2)), ("cls", (1,))])
+@pytest.mark.parametrize(
+    ("pooling", "layers"), [("mean", ()), ("pooler", ()), ("cls", (1,)), ("mean", (1, 2)), ("statistics", (1, 2))]
+)
 def test_both_backends_agree_on_float_weights(tmp_path: Path, pooling: str, layers: tuple[int, ...]) -> None:
     from mdfs.classifiers.export_onnx import export
 

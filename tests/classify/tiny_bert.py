@@ -78,6 +78,6 @@ def _weights(pieces: int, pooling: str, seed: int, layers: int) -> dict[str, np.
     if pooling == "pooler":
         linear("bert.pooler.dense", HIDDEN, HIDDEN)
     if layers:
-        linear("classifier.hidden", WIDE, layers * HIDDEN)
+        linear("classifier.hidden", WIDE, layers * HIDDEN * (2 if pooling == "statistics" else 1))
     linear("classifier", len(LABELS), WIDE if layers else HIDDEN)
     return out

@@ -169,7 +169,8 @@ def holds(errors: int, trials: int, level: float, confidence: float) -> bool:
 def calibrate_cascade(
     folder: Path, texts: Sequence[str], level: float, *, confidence: float = CONFIDENCE
 ) -> dict[str, Any]:
-    """Set a cascade's thresholds so that what its first member decides agrees with the second; seal it.
+    """Set a cascade's thresholds so that what its first member decides is what would be said if the second were asked;
+    seal it.
 
     The thresholds are found on every other text, and what is reported of them is measured on the rest, so that the
     bound holds although they were chosen. Both members score all texts, and their speeds are those measured meanwhile.
@@ -189,7 +190,7 @@ def calibrate_cascade(
             f"(there are {len(texts)}): fewer without a single difference do not show it"
         )
     (first, fast), (second, slow) = (_timed(member, texts, model.labels) for member in (model.first, model.second))
-    same = first.argmax(axis=1) == second.argmax(axis=1)
+    same = first.argmax(axis=1) == model.blended(first, second).argmax(axis=1)
     found = thresholds(first[0::2], same[0::2], level, confidence)
     rest, rest_same = first[1::2], same[1::2]
     cheap = rest.max(axis=1) >= np.array(found, np.float32)[rest.argmax(axis=1)]

@@ -188,6 +188,7 @@ def _probe(
         weights,
         windows=windows,
         layers=settings.layers,
+        pooling=settings.pooling,
         labels=parts.labels,
         settings=probe.Settings(seed=settings.seed),
     )
@@ -196,7 +197,7 @@ def _probe(
 def _fields(asked: Asked, parts: Parts, settings: Any, windows: Windows, taught: int) -> dict[str, Any]:
     preprocessing: dict[str, Any] = {"windows": windows.as_dict(), "unit": "characters"}
     if asked.kind == "bert":
-        preprocessing |= {"unit": "tokens", "pooling": probe.POOLING if settings.layers else settings.pooling}
+        preprocessing |= {"unit": "tokens", "pooling": settings.pooling}
         preprocessing |= {"layers": settings.layers} if settings.layers else {}
     elif settings.segmenter:
         preprocessing["segmenter"] = settings.segmenter

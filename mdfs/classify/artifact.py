@@ -55,12 +55,13 @@ MODEL_FILES = {
 
 @dataclass(frozen=True, slots=True)
 class Cascade:
-    """The first member decides a document where its best score reaches `threshold` of that label, the second the
-    rest."""
+    """The first member decides a document where its best score reaches `threshold` of that label, the second the rest;
+    there the first's word still counts, `first_weight` times (0: not at all; `mdfs.classify.cascade.blended`)."""
 
     first: str
     second: str
     threshold: Mapping[str, float]
+    first_weight: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,10 @@ def _isotonic(table: Any, labels: tuple[str, ...]) -> tuple[tuple[tuple[float, .
 
 def _cascade(table: Mapping[str, Any], labels: tuple[str, ...]) -> Cascade:
     threshold = {label: float(table["threshold"][label]) for label in labels}
-    return Cascade(_inside(table["first"]), _inside(table["second"]), threshold)
+    weight = float(table.get("first_weight", 0))
+    if not 0 <= weight <= 10:
+        raise ValueError(f"first_weight {weight} is outside 0 to 10")
+    return Cascade(_inside(table["first"]), _inside(table["second"]), threshold, weight)
 
 
 def _inside(name: str) -> str:

@@ -266,7 +266,7 @@ def test_a_head_over_an_encoder_that_stays_as_it_is(data: Path, encoder: Path, t
     if kind != "bert":
         make_encoder(encoder := tmp_path / "e", kind)
     out = tmp_path / "m"
-    done("train", *HEAD, "1,2", "--data", data, "-o", out, "--encoder", encoder)
+    done("train", *HEAD, "1,2", "--pooling", "statistics", "--data", data, "-o", out, "--encoder", encoder)
     card = classify.read_card(out)
     assert (card.layers, card.pooling) == ((1, 2), "statistics")
     before, after = load_file(encoder / "model.safetensors"), load_file(out / "model.safetensors")

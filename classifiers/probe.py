@@ -5,7 +5,7 @@ style of these texts. Here its states are computed once; on the pooled states of
 form of a text, higher ones its subject) a small network is trained, a few times from different starts, and the mean of
 them all is one network again. Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform
 Out-of-Distribution", say why. Measured on 210 pages written after training was done, macro F1: four layers, tuned,
-0.89; means of layers 6 and 8 of the untuned encoder 0.95.
+0.89; means of layers 3 and 6 of the untuned encoder 0.93.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ LABELS = ("ad", "high", "low")
 
 #: What floors.json said when it was last agreed on. To lower a floor is to lower it here too, in sight of a reviewer.
 LEAST = {
-    "starter": {"macro_f1": 0.90, "high_precision": 0.86},
-    "starter-bert": {"macro_f1": 0.91, "high_precision": 0.86},
-    "starter-fasttext": {"macro_f1": 0.89, "high_precision": 0.88},
+    "starter": {"macro_f1": 0.94, "high_precision": 0.92},
+    "starter-bert": {"macro_f1": 0.95, "high_precision": 0.93},
+    "starter-fasttext": {"macro_f1": 0.88, "high_precision": 0.86},
 }
 
 

@@ -94,6 +94,13 @@ def test_a_cascade_member_outside_its_folder_is_refused(folder: Path) -> None:
     assert "leads out of the folder" in refusal(folder)
 
 
+@pytest.mark.parametrize("weight", [-1, 11, "much"])
+def test_a_weight_of_the_first_member_that_cannot_be_is_refused(folder: Path, weight: object) -> None:
+    table = {"first": "x", "second": "y", "threshold": dict.fromkeys(tiny_bert.LABELS, 0.5), "first_weight": weight}
+    change(folder, kind="cascade", cascade=table)
+    assert "not a valid card" in refusal(folder)
+
+
 def test_windows_longer_than_the_model_are_refused(folder: Path) -> None:
     how = {"windows": {"head": 60, "middle": 10, "tail": 10}, "pooling": "pooler"}
     seal(folder, kind="bert", labels=tiny_bert.LABELS, fields={"preprocessing": how})

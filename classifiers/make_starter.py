@@ -307,7 +307,7 @@ def step_pack(work: Path, out: Path, e5: Path) -> None:
 
 
 def state_figures(folder: Path, docs: Sequence[Doc]) -> None:
-    """Seal an artifact anew with its figures on `docs`, with intervals, in its card; speed is the machine's, not its."""
+    """Seal an artifact anew with its figures on `docs`, with intervals, in its card (speed is the machine's own)."""
     model = load(str(folder), backend="onnxruntime")
     figures = evaluation(ask(model, docs), docs, seed=1)
     figures.pop("docs_per_second")

@@ -55,6 +55,19 @@ def test_shipped_artifacts_hold_their_floors(name: str) -> None:
     assert figures["by_label"]["high"]["precision"] >= floors["high_precision"], figures
 
 
+@pytest.mark.parametrize("name", sorted(FLOORS["artifacts"]))
+def test_a_shipped_card_states_its_figures_with_intervals(name: str) -> None:
+    said = classify.read_card(classify.locate(name)).fields["metrics"]["written_held_out"]
+    figures = [
+        said["macro_f1"],
+        *(said["by_label"][label][kind] for label in LABELS for kind in ("precision", "recall")),
+    ]
+    for figure in figures:
+        low, high = figure["interval"]
+        assert low <= figure["value"] <= high
+        assert low < high
+
+
 def test_nobody_lowers_a_floor_in_silence() -> None:
     assert set(FLOORS["artifacts"]) >= set(classify.SHIPPED), "every shipped artifact has floors"
     for name, least in LEAST.items():

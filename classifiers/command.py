@@ -191,12 +191,12 @@ def _asked(**o: Any) -> Any:
     return asked, train_bert.Settings(
         epochs=o["epochs"] or 3,
         learning_rate=o["learning_rate"] or 5e-5,
-        layers=_layers(o["layers"], o["resume"]),
+        layers=_layers(o["layers"], o["resume"], o["pooling"]),
         **{name: o[name] for name in own},
     )
 
 
-def _layers(said: str | None, resume: bool) -> tuple[int, ...]:
+def _layers(said: str | None, resume: bool, pooling: str) -> tuple[int, ...]:
     if not said:
         return ()
     numbers = tuple(int(n) if n.strip().isdigit() else 0 for n in said.split(","))
@@ -204,6 +204,10 @@ def _layers(said: str | None, resume: bool) -> tuple[int, ...]:
         raise UsageError(f"--layers {said!r}: give rising numbers from 1 on, with commas, as in 2,4,6")
     if resume:
         raise UsageError("--layers trains in minutes and keeps no checkpoints; leave --resume out")
+    if pooling == "pooler":
+        raise UsageError(
+            "--pooling pooler stands behind the last layer alone; with --layers use mean, cls or statistics"
+        )
     return numbers
 
 

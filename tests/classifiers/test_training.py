@@ -293,7 +293,9 @@ def test_layers_above_those_that_the_head_sees_are_left_out(data: Path, encoder:
     ("layers", "said"), [("2,1", "rising numbers"), ("0", "rising"), ("a", "rising"), ("1,9", "num_hidden_layers 2")]
 )
 def test_layers_that_cannot_be_are_refused(data: Path, encoder: Path, tmp_path: Path, layers: str, said: str) -> None:
-    assert said in refused("train", *HEAD, layers, "--data", data, "-o", tmp_path / "m", "--encoder", encoder)
+    arguments = ("--data", data, "-o", tmp_path / "m", "--encoder", encoder)
+    assert said in refused("train", *HEAD, layers, *arguments)
+    assert "behind the last layer" in refused("train", *HEAD, "1", "--pooling", "pooler", *arguments)
 
 
 @needs_torch

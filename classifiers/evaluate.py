@@ -73,18 +73,6 @@ def report(wanted: Sequence[int], scores: Matrix, labels: Sequence[str]) -> dict
     }
 
 
-def measure(model: classify.Classifier, docs: Sequence[Doc]) -> dict[str, Any]:
-    """`report` of a loaded classifier on labelled documents, with documents a second and who decided them."""
-    texts = pa.array([d.text for d in docs], pa.string())
-    model.predict(texts.slice(0, 4))  # the first call loads and plans
-    started = time.perf_counter()
-    decisions = model.decide(texts)
-    seconds = time.perf_counter() - started
-    out = report([model.labels.index(d.label) for d in docs], decisions.scores, model.labels)
-    by = {name: decisions.decided_by.count(name) for name in sorted(set(decisions.decided_by))}
-    return out | {"docs_s": round(len(docs) / seconds, 1), "decided_by": by}
-
-
 def agreement(folder: Path, texts: Sequence[str]) -> float:
     """The largest difference of any score between torch and onnxruntime on `texts`."""
     array = pa.array(texts, pa.string())

@@ -82,16 +82,11 @@ class _Builder:
             self.weights[name] = tensor
         return name
 
-    def constant(self, name: str, value: list[int]) -> str:
+    def constant(self, name: str, value: list[int] | float) -> str:
         from onnx import numpy_helper
 
-        self.weights.setdefault(name, numpy_helper.from_array(np.array(value, np.int64), name))
-        return name
-
-    def number(self, name: str, value: float) -> str:
-        from onnx import numpy_helper
-
-        self.weights.setdefault(name, numpy_helper.from_array(np.array(value, np.float32), name))
+        array = np.array(value, np.float32 if isinstance(value, float) else np.int64)
+        self.weights.setdefault(name, numpy_helper.from_array(array, name))
         return name
 
     def node(self, operator: str, *inputs: str, microsoft: bool = False, **attributes: Any) -> str:
@@ -174,7 +169,7 @@ def _pool(b: _Builder, x: str, pooling: str) -> str:
     if pooling == "mean":
         return b.node("Squeeze", first, b.constant("one", [1]))
     apart = b.node("Sub", x, first)
-    variance = b.node("Add", mean(b.node("Mul", apart, apart)), b.number("least variance", encoders.LEAST_VARIANCE))
+    variance = b.node("Add", mean(b.node("Mul", apart, apart)), b.constant("least variance", encoders.LEAST_VARIANCE))
     return b.node("Squeeze", b.node("Concat", first, b.node("Sqrt", variance), axis=2), b.constant("one", [1]))
 
 

@@ -51,8 +51,8 @@ WRITTEN = tuple(sorted((Path(__file__).parent / "data").glob("written*.jsonl")))
 
 SALT, SHARE = "starter 1", 0.18
 WINDOWS = {"fasttext": Windows(300, 900, 300, 6), "bert": Windows(72, 180, 59, 6)}
-"""Characters for fastText, tokens for BERT (with 9 special ones 320). Pages are 5,000
-characters and more, and their first 200 often a menu."""
+"""Characters for fastText, tokens for BERT (with 9 special ones 320). Pages are 5,000 characters and more, and their
+first 200 often a menu."""
 
 DERIVED = {
     "fasttext": {"ad": 6000, "low": 6000, "high": 6000},
@@ -62,14 +62,11 @@ DERIVED = {
 """How many documents are derived for each model's training, and for the held-out part."""
 
 SEEDS = {"fasttext": 11, "bert": 21, "held": 12}
-"""Of what is derived."""
+"""Of what is derived for each."""
 
-WRITTEN_TIMES = {
-    "fasttext": {"pages": 10, "short": 6},
-    "bert": {"pages": 1, "short": 1},
-}
-"""How often a written text is repeated: they are few, but the nearest to the real web, whole pages above all. For BERT
-`WEIGHTS` says so."""
+WRITTEN_TIMES = {"pages": 10, "short": 6}
+"""How often a written text is repeated for fastText, which knows no weights: they are few, but the nearest to the real
+web, whole pages above all. For BERT `WEIGHTS` says so."""
 
 PIECES, LAYERS, POOLING = 11_000, (3, 6), "mean"
 """Of the encoder that BERT's head stands on: pieces of its vocabulary, and layers whose states the head sees, and how.
@@ -156,9 +153,9 @@ def step_data(shared: Path, work: Path) -> None:
     written, floors = written_split()
     rng = random.Random(7)  # noqa: S311 (no secret)
     some = evenly(train, REAL_FOR_BERT, 3)
-    for name, real in (("fasttext", train), ("bert", some)):
-        repeated = [d for d in written for _ in range(WRITTEN_TIMES[name]["pages" if is_page(d) else "short"])]
-        docs = [*real, *derive([*train, *written], "train", DERIVED[name], SEEDS[name]), *repeated]
+    repeated = [d for d in written for _ in range(WRITTEN_TIMES["pages" if is_page(d) else "short"])]
+    for name, real, own in (("fasttext", train, repeated), ("bert", some, written)):
+        docs = [*real, *derive([*train, *written], "train", DERIVED[name], SEEDS[name]), *own]
         rng.shuffle(docs)
         write_docs(docs, work / f"train-{name}.jsonl")
     made = derive([*held, *floors], "held out", DERIVED["held"], SEEDS["held"])

@@ -30,8 +30,7 @@ def sentences(text: str) -> list[str]:
 
 
 class Pool:
-    """What recipes draw from: good documents (weighted by source), advertising ones, and one
-    part of the phrases and frames.
+    """What recipes draw from: good documents (weighted by source), advertising ones, one part of phrases and frames.
 
     `part` ("train" or "held out") picks which phrases and frames are visible, so that a held-out text is not made of
     lines seen in training: a fifth of each list is kept for "held out".

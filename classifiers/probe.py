@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from mdfs.classifiers.train_bert import save_tokenizer
+from mdfs.classifiers.train_bert import STEP, save_tokenizer, with_labels
 
 from mdfs.classify import encoders
 from mdfs.classify.encoders import Pooling
@@ -28,9 +28,6 @@ from mdfs.classify.weights import read_weights
 from mdfs.errors import UsageError
 
 Vectors = npt.NDArray[np.float32]
-
-STEP = 64
-"""Rows are padded to a multiple of this many tokens: on a CPU each new shape is planned and cached anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +154,8 @@ def write_head(folder: Path, tensors: dict[str, Vectors], labels: Sequence[str])
     heads = {name: np.ascontiguousarray(value, np.float32) for name, value in tensors.items()}
     save_file(kept | heads, folder / "model.safetensors", metadata={"format": "pt"})
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config["id2label"] = {str(i): label for i, label in enumerate(labels)}
-    config["label2id"] = {label: i for i, label in enumerate(labels)}
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    text = json.dumps(with_labels(config, labels), indent=2) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
 
 
 def _one(x: Vectors, targets: Vectors, weights: Vectors, s: Settings, seed: int) -> dict[str, Vectors]:

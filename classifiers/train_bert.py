@@ -125,6 +125,12 @@ def save_tokenizer(folder: Path, out: Path) -> None:
         raise UsageError(f"{folder}: no tokenizer.json, and none could be made of its vocabulary ({line})") from None
 
 
+def with_labels(config: dict[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+    """A config.json's table that names the labels, as Hugging Face does."""
+    names = {str(i): label for i, label in enumerate(labels)}
+    return config | {"id2label": names, "label2id": {label: i for i, label in enumerate(labels)}}
+
+
 def batches(lengths: Sequence[int], budget: int, rng: random.Random) -> list[list[int]]:
     """Indices in batches of one padded length whose size stays within `budget` tokens, in random order."""
     by_length: dict[int, list[int]] = {}
@@ -271,9 +277,8 @@ class Trainer:
         if config["model_type"] == "bert":
             pooler = self.settings.pooling == "pooler"
             config["architectures"] = ["BertForSequenceClassification" if pooler else "BertModel"]
-        config["id2label"] = {str(i): label for i, label in enumerate(self.labels)}
-        config["label2id"] = {label: i for i, label in enumerate(self.labels)}
-        (out_dir / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        text = json.dumps(with_labels(config, self.labels), indent=2) + "\n"
+        (out_dir / "config.json").write_text(text, encoding="utf-8")
         save_tokenizer(model_dir, out_dir)
 
 

@@ -353,11 +353,13 @@ def _target(artifact: str, output: Path | None) -> Path:
 
 @click.command("export")
 @click.argument("artifact")
-@click.option("--onnx", "bits", type=click.Choice(["fp32", "int8"]), required=True, help="Weights of the graph.")
+@click.option("--onnx", "bits", type=click.Choice(["fp32", "int8", "int4"]), required=True, help="Weights.")
 @click.option("--output", "-o", type=FOLDER, required=True, help="The artifact folder to write.")
 @as_json
 def export_command(artifact: str, bits: str, output: Path, as_json: bool) -> None:
     """Write a BERT artifact with an ONNX graph, which runs without torch.
+
+    int4 is for encoders that were published in 4 bits (Q4_0): of those nothing is lost, others lose accuracy.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""Export a BERT artifact with an ONNX graph, its weights in 32 or in 8 bits."""
+"""Export a BERT artifact with an ONNX graph, its weights in 32, 8 or 4 bits."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import numpy as np
 import pyarrow as pa
 from mdfs.classifiers import export_onnx
 from mdfs.classifiers.calibrate import fields_of
+from mdfs.classifiers.quantise import Bits, quantise
 
 from mdfs import classify
 from mdfs.classify.artifact import MODEL_FILES
 from mdfs.classify.bert import installed_backends
 from mdfs.classify.weights import read_weights
 from mdfs.errors import UsageError
+
+NARROW: dict[str, Bits] = {"int8": 8, "int4": 4}
 
 PROBES = (
     "今天的天气很好，我们去河边散步，看见许多人在放风筝，孩子们在草地上跑来跑去。",
@@ -28,11 +31,13 @@ PROBES = (
 
 
 def export(artifact: str, bits: str, output: Path) -> dict[str, Any]:
-    """Write the artifact with `model.onnx` to `output`, `bits` being "fp32" or "int8"; returns what was found.
+    """Write the artifact with `model.onnx` to `output`, `bits` being "fp32", "int8" or "int4"; returns what was found.
 
     Raises:
         UsageError: it is no BERT, `output` holds a classifier, or onnx is not installed.
     """
+    from safetensors.numpy import save_file
+
     card = classify.read_card(classify.locate(artifact))
     if card.kind != "bert":
         raise UsageError(f"{artifact}: a {card.kind} artifact has no graph; name a BERT, or a cascade's member")
@@ -41,10 +46,10 @@ def export(artifact: str, bits: str, output: Path) -> dict[str, Any]:
     output.mkdir(parents=True, exist_ok=True)
     for name in set(MODEL_FILES["bert"]) & set(card.fields["files"]) - {"model.onnx", "model.safetensors"}:
         shutil.copyfile(card.folder / name, output / name)
-    if bits == "int8":
-        _eight_bits(card.folder, output)
+    if bits == "fp32":
+        save_file(read_weights(card.folder), output / "model.safetensors", metadata={"format": "pt"})
     else:
-        _widened(card.folder, output)
+        quantise(card.folder, output, NARROW[bits])
     try:
         export_onnx.export(output, card.pooling, card.layers)
     except ImportError as error:
@@ -54,23 +59,6 @@ def export(artifact: str, bits: str, output: Path) -> dict[str, Any]:
     sealed = classify.seal(output, kind="bert", labels=card.labels, fields=fields)
     sizes = {name: said["bytes"] for name, said in sealed.fields["files"].items()}
     return {"output": str(output), "weights": bits, "bytes": sizes, "differences": _differences(artifact, output)}
-
-
-def _eight_bits(folder: Path, output: Path) -> None:
-    from safetensors import safe_open
-
-    with safe_open(folder / "model.safetensors", "numpy") as stored:
-        narrow = any(name.endswith(".scale") for name in stored.keys())  # noqa: SIM118  (it is no mapping)
-    if narrow:
-        shutil.copyfile(folder / "model.safetensors", output / "model.safetensors")
-    else:
-        export_onnx.quantise(folder, output)
-
-
-def _widened(folder: Path, output: Path) -> None:
-    from safetensors.numpy import save_file
-
-    save_file(read_weights(folder), output / "model.safetensors", metadata={"format": "pt"})
 
 
 def _differences(artifact: str, output: Path) -> dict[str, float | None]:

@@ -17,7 +17,7 @@ from mdfs.classifiers.frames import read_frames
 PHRASES = Path(__file__).parent / "data" / "phrases.toml"
 SENTENCE = re.compile(r"[^。！？!?\n]+[。！？!?」』”]*\n?")
 CLAUSE = re.compile(r"[^，。！？；：、\n]+[，。！？；：、\n]?")
-SOURCE_WEIGHTS = {"news": 6.0, "written": 5.0, "novels": 0.5, "classical": 0.5, "laws": 0.5}
+SOURCE_WEIGHTS = {"news": 6.0, "written": 5.0, "modelled": 5.0, "novels": 0.5, "classical": 0.5, "laws": 0.5}
 """How often a derived document is made of a set's text, 1 for those not named: pages of the web hold today's prose, and
 where only old books stand between menus, a model learns that today's prose is what advertisements are written in."""
 

@@ -5,8 +5,8 @@ Both read the same folder: `config.json`, `tokenizer.json` and `model.safetensor
 prefix; `classifier.hidden.*` where the head has a layer in between), and see the same tokens of a document
 (`mdfs.classify.tokens`). onnxruntime also needs `model.onnx` (`mdfs classifier export` writes it).
 
-A matrix may be stored in 8 bits: key `X` as int8 and key `X.scale` as float32, one scale for each row (each output
-channel, or each piece of the vocabulary). torch gets `X * X.scale`; the ONNX graph reads the very same bytes.
+A matrix may be stored in 8 or in 4 bits (`mdfs.classify.weights` says how). torch gets it widened; the ONNX graph
+reads the very same bytes.
 """
 
 from __future__ import annotations
@@ -85,16 +85,21 @@ class OnnxScorer:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # CPUs without VNNI instructions add products of unsigned and signed bytes in 16 bits, which overflow.
+        options.add_session_config_entry("session.x64quantprecision", "1")
         self._session: Any = onnxruntime.InferenceSession(
             str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
         )
+        takes = [one.name for one in self._session.get_inputs()]
+        if takes != ["input_ids"]:
+            raise UsageError(
+                f"{folder}: model.onnx takes {', '.join(takes)} and not input_ids alone; write it anew with "
+                "`mdfs classifier export`"
+            )
 
     def logits(self, rows: Sequence[Row]) -> npt.NDArray[np.float32]:
         """Logits of token rows, float32[rows, labels], in their order."""
-        out = [
-            self._session.run(["logits"], {"input_ids": r[None], "attention_mask": np.ones((1, len(r)), np.int64)})[0]
-            for r in rows
-        ]
+        out = [self._session.run(["logits"], {"input_ids": row[None]})[0] for row in rows]
         return np.concatenate(out).astype(np.float32)
 
 

@@ -19,6 +19,7 @@ from mdfs.classify.weights import read_weights
 from mdfs.errors import UsageError
 
 NARROW: dict[str, Bits] = {"int8": 8, "int4": 4}
+"""What `--onnx` calls weights of fewer bits."""
 
 PROBES = (
     "今天的天气很好，我们去河边散步，看见许多人在放风筝，孩子们在草地上跑来跑去。",

@@ -125,41 +125,24 @@ def cut(encoder: Path, out: Path, layers: int) -> None:
     save_file(stored, out / "model.safetensors", metadata={"format": "pt"})
 
 
-def fit(
-    x: Vectors, targets: Vectors, weights: Vectors, settings: Settings, views: Sequence[Sequence[int]] = ()
-) -> dict[str, Vectors]:
+def fit(x: Vectors, targets: Vectors, weights: Vectors, settings: Settings) -> dict[str, Vectors]:
     """Train on vectors, float32[texts, n], and label distributions, float32[texts, labels]; a text counts by its
     weight.
-
-    With `views`, vectors are those of several layers side by side, and there is a network for each view, which sees the
-    layers at these places alone (0 is the first); else there are `settings.heads`, and each sees all.
 
     Returns `classifier.hidden.*` and `classifier.*` as `mdfs.classify` wants them in model.safetensors, for vectors as
     they are: that each number is first brought to mean 0 and deviation 1 is in the weights.
     """
     mean, deviation = x.mean(axis=0), x.std(axis=0) + 1e-6
     scaled = (x - mean) / deviation
-    columns = _columns(x.shape[1], settings.heads, views)
-    heads = [_one(scaled[:, c], targets, weights, settings, settings.seed + n) for n, c in enumerate(columns)]
-    inner = np.zeros((len(heads), settings.hidden, x.shape[1]), np.float32)
-    for all_columns, mine, head in zip(inner, columns, heads, strict=True):
-        all_columns[:, mine] = head["1.weight"] / deviation[mine]
-    inner = inner.reshape(-1, x.shape[1])
+    heads = [_one(scaled, targets, weights, settings, settings.seed + n) for n in range(settings.heads)]
+    inner = np.concatenate([head["1.weight"] for head in heads]) / deviation
     bias = np.concatenate([head["1.bias"] for head in heads]) - inner @ mean
     return {
-        "classifier.hidden.weight": inner,
+        "classifier.hidden.weight": inner.astype(np.float32),
         "classifier.hidden.bias": bias.astype(np.float32),
-        "classifier.weight": np.concatenate([head["4.weight"] for head in heads], axis=1) / len(heads),
+        "classifier.weight": np.concatenate([head["4.weight"] for head in heads], axis=1) / settings.heads,
         "classifier.bias": np.mean([head["4.bias"] for head in heads], axis=0),
     }
-
-
-def _columns(width: int, heads: int, views: Sequence[Sequence[int]]) -> list[npt.NDArray[np.int64]]:
-    """The numbers of a vector that each network sees; all views together show every layer."""
-    if not views:
-        return [np.arange(width)] * heads
-    each = width // (1 + max(max(view) for view in views))
-    return [np.concatenate([np.arange(at * each, (at + 1) * each) for at in view]) for view in views]
 
 
 def write_head(folder: Path, tensors: dict[str, Vectors], labels: Sequence[str]) -> None:

@@ -50,24 +50,6 @@ def test_several_networks_are_one_whose_logits_are_their_mean() -> None:
     np.testing.assert_allclose(logits(both, x), mean, atol=1e-3)
 
 
-def test_a_network_with_a_view_sees_its_layers_alone() -> None:
-    from mdfs.classifiers import probe
-
-    x, targets = made()
-    weights, settings = np.ones(len(x), np.float32), probe.Settings(epochs=3, hidden=8, seed=5)
-    views = [(2,), (0, 2), (1,)]  # of three layers of two numbers each
-    head = probe.fit(x, targets, weights, settings, views)
-    seen = (head["classifier.hidden.weight"] != 0).reshape(3, 8, 3, 2).any(axis=(1, 3))
-    assert seen.tolist() == [[False, False, True], [True, False, True], [False, True, False]]
-    # The same as networks of vectors that hold nothing else.
-    parts = [x[:, 4:], x[:, [0, 1, 4, 5]], x[:, 2:4]]
-    alone = [
-        logits(probe.fit(part, targets, weights, probe.Settings(epochs=3, hidden=8, heads=1, seed=5 + n)), part)
-        for n, part in enumerate(parts)
-    ]
-    np.testing.assert_allclose(logits(head, x), np.mean(alone, axis=0), atol=1e-3)
-
-
 def test_a_text_without_weight_teaches_nothing() -> None:
     from mdfs.classifiers import probe
 

@@ -70,6 +70,15 @@ def test_a_shipped_card_states_its_figures_with_intervals(name: str) -> None:
         assert low < high
 
 
+def test_make_starter_says_what_the_shipped_cards_say() -> None:
+    said = classify.read_card(classify.locate("starter-bert")).fields
+    assert said["settings"]["weights"] == make_starter.WEIGHTS
+    assert said["settings"]["label_weights"] == make_starter.LABEL_WEIGHTS
+    assert said["preprocessing"]["layers"] == list(make_starter.LAYERS)
+    cascade = classify.read_card(classify.locate("starter")).fields["cascade"]
+    assert cascade["first_weight"] == make_starter.FIRST_WEIGHT
+
+
 def test_nobody_lowers_a_floor_in_silence() -> None:
     assert set(FLOORS["artifacts"]) >= set(classify.SHIPPED), "every shipped artifact has floors"
     for name, by_source in LEAST.items():
